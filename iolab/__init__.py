@@ -1,0 +1,15 @@
+"""iolab: the I/O models of Unix, each in one short file, and what the kernel really did.
+
+The floors, from the roof to the ground; a file imports only from its own floor or from lower ones:
+
+    command_line         `iolab ...` in a terminal
+    exercises            the checks behind the notebooks' exercises and predictions
+    doctor               what this machine offers, in the kernel's own words
+    drawing              figures, tables and sentences; reads Timelines, never measures
+    recording            scenario, sender, evidence, assembling, Timeline, experiment
+    models               one file, one I/O model: read it, that is what it is for
+    kernel               what Python's standard library lacks; the only ctypes
+    calls                the ground: how a model names the system calls that it makes
+"""
+
+__version__ = "0.1.0"

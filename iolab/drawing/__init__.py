@@ -1,0 +1,1 @@
+"""Figures, tables and sentences. They read Timelines and never measure."""

@@ -1,0 +1,39 @@
+"""One look for each state, everywhere: a colour that colour-blind readers can tell apart, and a hatch as well.
+
+The colours are Okabe and Ito's (2008), the standard palette for figures that everybody should be able to read.
+"""
+
+from typing import NamedTuple
+
+INK, FAINT = "#222222", "#777777"
+
+
+class Look(NamedTuple):
+    """`colour` and `hatch` of a bar, and what the state means, in the words of a legend."""
+
+    colour: str
+    hatch: str
+    meaning: str
+
+
+LOOKS = {
+    "peer": Look("#CC79A7", "", "the sender sends"),
+    "device": Look("#CC79A7", "xx", "the device works"),
+    "queued": Look("#0072B2", "", "bytes lie in the kernel"),
+    "user": Look("#009E73", "", "the program's own code"),
+    "call": Look("#56B4E9", "", "in a call, awake"),
+    "refused": Look("#E69F00", "||", "polls: a call that got \u201cnot yet\u201d (EAGAIN)"),
+    "blocked": Look("#DDDDDD", "//", "asleep in a call"),
+    "runnable": Look("#F0E442", "..", "woken, waits for a CPU"),
+    "handover": Look("#E8B48C", "\\\\", "handover: wake-up and copy, not told apart by this evidence"),
+    "copy": Look("#D55E00", "", "copy: the call that copied and never slept"),
+}
+
+# Ready says "you may call", complete says "it is done": the heads differ.
+ARROWS = {
+    "data": ("-|>", "-", "data"),
+    "wake-up": ("-|>", "-", "wake-up"),
+    "ready": ("->", "-", "ready: you may call"),
+    "signal": ("->", "--", "signal: you may call"),
+    "complete": ("-|>", "-", "complete: it is done"),
+}

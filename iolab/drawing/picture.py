@@ -1,0 +1,95 @@
+"""A figure that shows itself in a notebook without pyplot, and says in words what it shows."""
+
+import io
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from iolab.drawing.palette import ARROWS, INK, LOOKS
+
+COLOURS_IN_A_PNG = 96  # enough for flat colours and smooth letters, at a third of the size
+
+
+class Picture(Figure):
+    """matplotlib's Figure with `alternative_text`: one or two sentences, for a reader who does not see it."""
+
+    def __init__(self, width: float, height: float, alternative_text: str) -> None:
+        super().__init__(figsize=(width, height), dpi=100, facecolor="white")
+        FigureCanvasAgg(self)
+        self.alternative_text = alternative_text
+
+    def _repr_png_(self) -> bytes:
+        raw = io.BytesIO()
+        self.savefig(raw, format="png")
+        small = io.BytesIO()
+        image = Image.open(raw).convert("RGB").quantize(COLOURS_IN_A_PNG, dither=Image.Dither.NONE)
+        image.save(small, format="png", optimize=True)
+        return small.getvalue()
+
+    def __repr__(self) -> str:
+        return self.alternative_text
+
+    def save(self, path: str) -> None:
+        """Write a PNG, SVG or PDF, by the ending of `path`; text in an SVG stays text."""
+        from matplotlib import rc_context
+
+        with rc_context({"svg.fonttype": "none"}):
+            self.savefig(path, metadata={"Title": self.alternative_text} if path.endswith(("svg", "png")) else None)
+
+    def text_fits(self, axes, text, low: float, high: float) -> bool:
+        """Whether a Text lies within [low, high] of the axes' x, with a little air."""
+        box = text.get_window_extent(self.canvas.get_renderer())
+        edges = axes.transData.transform([(low, 0), (high, 0)])[:, 0]
+        return box.x0 >= min(edges) + 2 and box.x1 <= max(edges) - 2
+
+
+def bar(axes, state: str, low: float, high: float, middle: float, height: float = 0.62) -> None:
+    """One bar, horizontal, in the look of its state."""
+    look = LOOKS[state]
+    axes.broken_barh(
+        [(low, high - low)], (middle - height / 2, height), facecolor=look.colour, hatch=look.hatch,
+        edgecolor=INK, linewidth=0.4,
+    )  # fmt: skip
+
+
+def label(picture: Picture, axes, low: float, high: float, middle: float, *choices: str, size: float = 8) -> bool:
+    """Write the first of `choices` that fits between `low` and `high`; False when none does."""
+    left, right = axes.get_xlim()
+    low, high = max(low, left), min(high, right)
+    for choice in choices:
+        text = axes.text((low + high) / 2, middle, choice, ha="center", va="center", fontsize=size, color="black")
+        text.set_bbox({"facecolor": "white", "alpha": 0.78, "edgecolor": "none", "pad": 1.2})
+        if picture.text_fits(axes, text, low, high):
+            return True
+        text.remove()
+    return False
+
+
+def arrow(axes, kind: str, from_xy: tuple[float, float], to_xy: tuple[float, float]) -> None:
+    """An arrow between two lanes in the look of its kind; `complete` has a second head."""
+    style, line, _ = ARROWS[kind]
+    ends = [to_xy]
+    if kind == "complete":
+        ends.append((to_xy[0], to_xy[1] + (from_xy[1] - to_xy[1]) * 0.32))
+    for end in ends:
+        axes.annotate(
+            "", xy=end, xytext=from_xy, annotation_clip=True, zorder=5,
+            arrowprops={"arrowstyle": style, "linestyle": line, "linewidth": 1, "color": INK, "shrinkA": 0, "shrinkB": 0,
+                        "mutation_scale": 9},
+        )  # fmt: skip
+
+
+def legend(picture: Picture, states, top: float, columns: int = 2) -> None:
+    """The states that occur, with their meaning, below the drawing."""
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(facecolor=look.colour, hatch=look.hatch, edgecolor=INK, linewidth=0.4, label=look.meaning)
+        for state, look in LOOKS.items()
+        if state in states
+    ]
+    picture.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(0.015, top), ncols=columns, frameon=False, fontsize=8,
+        handlelength=2.2, handleheight=1.1, columnspacing=1.6, borderaxespad=0,
+    )  # fmt: skip

@@ -1,0 +1,86 @@
+"""A Timeline in words: the title of its figure, one sentence, the line that signs it."""
+
+from iolab.recording.timeline import APPLICATION, Timeline
+
+_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns"))
+
+
+def duration(ns: float) -> str:
+    """Three figures and the unit that fits: 200 ms, 97.3 µs."""
+    for size, unit in _UNITS:
+        if abs(ns) >= size:
+            value = ns / size
+            return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.3g} {unit}"
+    return "0 ns"
+
+
+def size(nbytes: int) -> str:
+    """Exact where short, in binary units where round: 1 byte, 1,000 bytes, 64 KiB."""
+    for unit, shift in (("MiB", 20), ("KiB", 10)):
+        if nbytes >= 1 << shift and nbytes % (1 << shift) == 0:
+            return f"{nbytes >> shift:,} {unit}"
+    return f"{nbytes:,} byte" + "s" * (nbytes != 1)
+
+
+def waiting(timeline: Timeline) -> str:
+    """How the thread spent the wait: "slept 200 ms in read", "asked 83,412 times"."""
+    blocked, refused = {}, timeline.facts.get("refused", 0)
+    for span in timeline.lane(APPLICATION):
+        if span.state == "blocked":
+            blocked[span.call] = blocked.get(span.call, 0) + span.duration_ns
+    if refused > 1 and not blocked.keys() - {"clock_nanosleep"}:
+        between = f", sleeping {duration(blocked['clock_nanosleep'])} in between" if blocked else ""
+        return f"asked {refused:,} times in vain{between}"
+    if blocked:
+        longest = max(blocked, key=blocked.get)
+        return f"slept {duration(sum(blocked.values()))} in {longest}"
+    if timeline.facts.get("work_slices"):
+        return f"did {timeline.facts['work_slices']:,} slices of other work"
+    return "never had to wait"
+
+
+def fetching(timeline: Timeline) -> str:
+    """What came after: "wake-up and copy took 182 µs", "wake-up 74 µs, copy 175 µs"."""
+    spans = timeline.lane(APPLICATION)
+    both = sum(span.duration_ns for span in spans if span.state == "handover" and span.nbytes)
+    wake_up = sum(span.duration_ns for span in spans if span.state == "handover" and not span.nbytes)
+    copy = timeline.total_ns("copy")
+    parts = [f"wake-up {duration(wake_up)}"] * bool(wake_up)
+    parts += [f"wake-up and copy {duration(both)}"] * bool(both) + [f"copy {duration(copy)}"] * bool(copy)
+    return ", ".join(parts) or "nothing was copied"
+
+
+def title(timeline: Timeline) -> str:
+    """The finding, for the head of a figure."""
+    return f"{timeline.model}: {waiting(timeline)}; {fetching(timeline)}"
+
+
+def sentence(timeline: Timeline) -> str:
+    """What happened, in one or two sentences: the alternative text of the figure."""
+    facts = timeline.facts
+    calls = ", ".join(f"{count:,} × {name}" for name, count in facts.get("calls", {}).items())
+    wall = facts.get("wall_ns") or 1
+    text = (
+        f"{timeline.model}: the thread {waiting(timeline)} until {size(facts.get('nbytes', 0))} had come; "
+        f"{fetching(timeline)}. It used {100 * facts.get('cpu_ns', 0) / wall:.1f} % of a CPU; calls: {calls or 'none'}."
+    )
+    if facts.get("ended", "all bytes") != "all bytes":
+        text += f" The end: {facts['ended']}."
+    return text
+
+
+def signature(timeline: Timeline) -> list[str]:
+    """What a figure must say of itself: bytes, transport, machine, evidence; and what recording cost."""
+    facts = timeline.facts
+    cpus = facts.get("cpus") or 0
+    where = {"tcp": "loopback TCP", "pipe": "a pipe", "socketpair": "a socket pair"}
+    first = (
+        f"{size(facts.get('nbytes_asked', 0))} over {where.get(facts.get('transport'), '?')} · {facts.get('kernel')} · "
+        f"{cpus} CPU{'s' * (cpus != 1)} · one run, {facts.get('discarded', 0)} discarded · "
+        f"evidence: {facts.get('evidence')}"
+    )
+    if facts.get("recorded"):
+        first = f"RECORDING of {facts['recorded']} · {first}"
+    calls, each = sum(facts.get("calls", {}).values()), facts.get("recorder_ns_per_call", 0)
+    share = 100 * calls * each / (facts.get("wall_ns") or 1)
+    return [first] + [f"recording cost about {duration(each)} a call, {share:.0f} % of this run"] * (share >= 1)

@@ -1,0 +1,93 @@
+"""From calls and evidence to spans: each moment of the application thread in exactly one state.
+
+    calls      ├──────────── read ────────────┤                   named by the model, timed by the recorder
+    slept?     1 voluntary switch                                 counted by the kernel
+    ready                      ┆                                  sender's bracket, receive time stamp
+    spans      ├── blocked ────┼── handover ──┤                   what follows from the three
+
+Rules, in this order: a call that was refused is `refused`. A call that slept is `blocked` until the data was ready
+and `handover` from then on. A call that did not sleep and returned bytes is `copy`, whole: entry and exit are
+inside. Any other call is `call`, and the time between two calls is `user`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from errno import EAGAIN
+
+from iolab.calls import Call
+from iolab.recording.evidence import kernel_stamp
+from iolab.recording.facts import facts_of
+from iolab.recording.observation import Observation
+from iolab.recording.polling import merged
+from iolab.recording.stream import Stream, peer_and_queue
+from iolab.recording.timeline import APPLICATION, Link, Span, Stamp, Timeline, exact
+
+READS = {"read"}
+WAITS = {"select", "poll", "epoll_wait", "sigtimedwait"}  # wait for descriptors, copy nothing
+
+
+def timeline_of(seen: Observation) -> Timeline:
+    """All lanes of one run."""
+    spans, links = application_lane(seen)
+    spans = merged(spans)
+    for fd, stream in seen.streams.items():
+        more_spans, more_links = peer_and_queue(stream, [call for call in seen.calls if call.fd == fd])
+        spans, links = spans + more_spans, links + more_links
+    return Timeline(seen.model, facts_of(seen), tuple(spans), tuple(links))
+
+
+def application_lane(seen: Observation) -> tuple[list[Span], list[Link]]:
+    """The application thread from begin to end without a gap, and the arrows that reach it."""
+    spans, links, cursor = [], [], seen.begin_ns
+    streams = {fd: replace(stream, consumed=0) for fd, stream in seen.streams.items()}
+
+    def add(state: str, start: Stamp, end: Stamp, evidence: str, call: Call | None = None, nbytes: int | None = None):
+        if end.ns == start.ns and (call is None or state == "blocked"):
+            return
+        name, inside = (call.name, end.ns - start.ns) if call else ("", 0)
+        spans.append(Span(APPLICATION, state, start, end, seen.thread_id, name, nbytes, evidence, 1, inside))
+
+    for call in seen.calls:
+        add("user", exact(cursor), exact(call.start_ns), "clock")
+        start, end = exact(call.start_ns), exact(call.end_ns)
+        stream, cursor = streams.get(call.fd), call.end_ns
+        if call.errno == EAGAIN:
+            add("refused", start, end, "clock, EAGAIN", call)
+        elif call.slept and (call.name in WAITS or (call.name in READS and stream)):
+            ready, woken_by = _woken(call, stream, streams)
+            asleep = kernel_stamp.state_during(seen.looks, call.start_ns, ready.ns)
+            slept = f"slept {call.slept}×" + (f", /proc: {asleep}" if asleep else "")
+            add("blocked", start, ready, f"clock, {slept}", call)
+            add("handover", ready, end, f"clock, {ready.source}", call, call.nbytes)
+            links.extend(_arrows(call, ready, woken_by))
+        elif call.slept:
+            add("blocked", start, end, f"clock, slept {call.slept}×", call)
+        elif call.nbytes:
+            add("copy", start, end, "clock, never slept: an upper bound", call, call.nbytes)
+        else:
+            add("call", start, end, "clock", call, call.nbytes)
+        if stream and call.nbytes is not None:
+            stream.consumed += call.nbytes
+            if call.nbytes == 0 or stream.consumed >= stream.wanted:
+                links.append(Link("complete", stream.lanes[1], call.end_ns, APPLICATION, call.end_ns))
+    add("user", exact(cursor), exact(seen.end_ns), "clock")
+    return spans, links
+
+
+def _woken(call: Call, stream: Stream | None, streams: dict[int, Stream]) -> tuple[Stamp, Stream]:
+    """When what a sleeping call waited for was there, and which stream it was."""
+    if stream:
+        return stream.ready(call.start_ns, call.end_ns), stream
+    waiting = [each for each in streams.values() if each.consumed < each.wanted] or list(streams.values())
+    moments = [(each.ready(call.start_ns, call.end_ns), each) for each in waiting]
+    return min(moments, key=lambda moment: moment[0].ns)
+
+
+def _arrows(call: Call, ready: Stamp, stream: Stream) -> Iterator[Link]:
+    queue = stream.lanes[1]
+    if call.name not in WAITS:
+        yield Link("wake-up", queue, ready.ns, APPLICATION, ready.ns)
+    elif call.name == "sigtimedwait":
+        yield Link("signal", queue, ready.ns, APPLICATION, call.end_ns)
+    else:
+        yield Link("ready", queue, ready.ns, APPLICATION, call.end_ns)

@@ -1,0 +1,116 @@
+"""Run one model on one scenario, and bring back a Timeline.
+
+    open channels ─ start senders ─ counters, clock ─ model.read_into ─ clock, counters ─ stamps ─ assemble
+                                        │                   │
+                                        └ senders let go    └ named calls go to the recorder
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from statistics import median
+from threading import get_native_id
+from time import monotonic_ns
+
+from iolab.calls import Recorder, unrecorded
+from iolab.kernel.socket_timestamps import realtime_offset
+from iolab.recording.assembling import timeline_of
+from iolab.recording.channel import Channel
+from iolab.recording.evidence import BEST, clock, kernel_stamp, rungs_up_to
+from iolab.recording.observation import Observation
+from iolab.recording.scenario import Scenario
+from iolab.recording.sender import payload
+from iolab.recording.senders import Senders
+from iolab.recording.stream import Stream
+from iolab.recording.timeline import KERNEL, PEER, Timeline
+
+NEVER_SENT = b"\xff"  # the buffers are full of it beforehand: their pages exist, and a copy shows
+
+
+class CountedWork:
+    """Counts the slices of work that a model found time for."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.slices, self._work = 0, work
+
+    def __call__(self) -> None:
+        self._work()
+        self.slices += 1
+
+
+def run(model, scenario: Scenario | None = None, evidence: str = BEST, work=None, **options) -> Timeline:
+    """The Timeline of `model` (a module of iolab.models) reading what `scenario` sends.
+
+    `work` is one slice of other work; `options` go to the model. What the peer does, an early end or a reset, is in
+    facts["ended"]. ValueError for a wrong argument, RuntimeError for what this machine lacks, OSError as the
+    kernel says.
+    """
+    return timeline_of(observe(model, scenario or Scenario(), evidence, work, **options))
+
+
+def observe(model, scenario: Scenario, evidence: str = BEST, work=None, **options) -> Observation:
+    """Run it, and keep all that was seen."""
+    rungs, missing = rungs_up_to(evidence)
+    if reason := model.unavailable():
+        raise RuntimeError(f"no model {model.NAME} on this machine: {reason}")
+    stamps = kernel_stamp in rungs and scenario.transport == "tcp"
+    counted = None if work is None else CountedWork(work)
+    buffers = [bytearray(NEVER_SENT) * each.nbytes for each in scenario.deliveries]
+    recorder, ended = Recorder(), None
+    with ExitStack() as stack:
+        channels = [
+            stack.enter_context(Channel(scenario.transport, each.nbytes, scenario.one_wait, stamps))
+            for each in scenario.deliveries
+        ]
+        senders = stack.enter_context(Senders(scenario.deliveries, channels, scenario.time_limit_s))
+        senders.start((os.getpid(), get_native_id()), kernel_stamp.TRAILER if stamps else 0)
+        reads = [(channel.read_fd, buffer) for channel, buffer in zip(channels, buffers, strict=True)]
+        offset = realtime_offset() if stamps else None
+        senders.go(monotonic_ns())
+        before, begin_ns = clock.counters(), monotonic_ns()
+        try:
+            if len(reads) == 1:
+                model.read_into(*reads[0], recorder, counted, **options)
+            else:
+                model.read_many(reads, recorder, counted, **options)
+        except ConnectionError as error:  # the peer's doing, and what the experiment is about
+            ended = f"{type(error).__name__}: {error.strerror}"
+        end_ns, after = monotonic_ns(), clock.counters()
+        later = realtime_offset() if stamps else None
+        received = [kernel_stamp.last_segment(channel, offset, later) if stamps else None for channel in channels]
+        sent, looks = senders.stop()
+        timed_out = senders.timed_out
+        fds = [channel.read_fd for channel in channels]
+    calls = recorder.calls(before.voluntary_switches)
+    streams = {}
+    for number, (fd, delivery) in enumerate(zip(fds, scenario.deliveries, strict=True)):
+        suffix = f"-{number + 1}" if len(fds) > 1 else ""
+        lanes, low_water = (PEER + suffix, KERNEL + suffix), channels[number].low_water
+        streams[fd] = Stream(lanes, delivery.nbytes, low_water, sent[number], received[number])
+        nbytes = sum(call.nbytes or 0 for call in calls if call.fd == fd)
+        if buffers[number][:nbytes] != payload(nbytes) or buffers[number].count(NEVER_SENT) != delivery.nbytes - nbytes:
+            raise RuntimeError(f"{model.NAME} returned {nbytes} bytes that are not the ones that were sent")
+        if not ended and nbytes < delivery.nbytes:
+            why = "the time limit was reached" if timed_out else "the stream ended early"
+            ended = f"{why}, after {nbytes:,} bytes of {delivery.nbytes:,}"
+    return Observation(
+        model.NAME, scenario, streams, calls, recorder.thread_id, begin_ns, end_ns, before, after,
+        looks if kernel_stamp in rungs else [], ended or "all bytes", " + ".join(rung.NAME for rung in rungs),
+        missing, options, counted.slices if counted else None, recorder_ns_per_call(),
+    )  # fmt: skip
+
+
+def recorder_ns_per_call(calls: int = 300, rounds: int = 5) -> int:
+    """What the recorder adds to a call that is refused, on this machine now: the median of several rounds."""
+
+    def spend(call) -> int:
+        start = monotonic_ns()
+        for _ in range(calls):
+            try:
+                with call("read", 0):
+                    raise BlockingIOError
+            except BlockingIOError:
+                pass
+        return monotonic_ns() - start
+
+    return max(0, round(median(spend(Recorder()) - spend(unrecorded) for _ in range(rounds)) / calls))

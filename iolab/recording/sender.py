@@ -1,0 +1,105 @@
+"""The sender: a process of its own, so that it shares no interpreter lock with the reader that it is timed with.
+
+    stdin   <- one line: when to begin (CLOCK_MONOTONIC, ns); its end means: stop
+    stdout  -> "ready", then what happened, each line when it is over:
+               sent BEFORE AFTER BYTES · closed BEFORE AFTER 0 · seen BEFORE AFTER STATE WCHAN SYSCALL
+
+While it waits it also looks at the reader's thread in /proc, from outside (kernel.thread_state).
+The stream stays open until stdin ends: the FIN of an early close would carry a younger time stamp into the
+reader's queue.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+from time import monotonic_ns
+
+from iolab.kernel.thread_state import thread_state
+
+LOOKS = (0.25, 0.5, 0.75)  # at these parts of the first wait
+SHORTEST_WAIT_WITH_LOOKS_NS = 4_000_000
+START_LIMIT_S = 30
+
+
+def _tell(*words) -> None:
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
+
+
+def _sleep_until(deadline_ns: int) -> None:
+    """Sleep; leave the process at once when nobody waits for it any more."""
+    while (left := deadline_ns - monotonic_ns()) > 0:
+        if select.select([0], [], [], left / 1e9)[0]:
+            raise SystemExit
+
+
+def _look(reader: list[int], start_ns: int, wait_ns: float) -> None:
+    for part in LOOKS if wait_ns >= SHORTEST_WAIT_WITH_LOOKS_NS else ():
+        _sleep_until(start_ns + int(wait_ns * part))
+        try:
+            seen = thread_state(*reader)
+        except OSError:  # no /proc here, or the thread is gone: nothing seen
+            return
+        _tell("seen", seen.before_ns, seen.after_ns, seen.state, seen.wchan.replace(" ", "_") or "-", seen.syscall)
+
+
+def _write_all(fd: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _end(fd: int, ending: str) -> None:
+    if ending == "complete":
+        select.select([0], [], [])
+        return
+    if ending == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if ending == "reset":  # SO_LINGER of 0 seconds: close() sends RST instead of FIN
+        with socket.socket(fileno=os.dup(fd)) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    before_ns = monotonic_ns()
+    os.close(fd)
+    _tell("closed", before_ns, monotonic_ns(), 0)
+    select.select([0], [], [])
+
+
+def payload(nbytes: int) -> bytes:
+    """What is sent: the numbers 0 to 250 over and over, so that lost, doubled and swapped bytes show."""
+    return (bytes(range(251)) * (nbytes // 251 + 1))[:nbytes]
+
+
+def main(plan: dict) -> None:
+    """Carry out `plan`: fd, sends as pairs (pause ms, bytes), trailer, ending, reader (process and thread id)."""
+    fd, sends = plan["fd"], plan["sends"]
+    data = memoryview(payload(sum(nbytes for _, nbytes in sends) + plan["trailer"]))
+    signal.setitimer(signal.ITIMER_REAL, START_LIMIT_S)  # SIGALRM's default action ends this process
+    _tell("ready")
+    first = sys.stdin.buffer.raw.readline()
+    if not first:
+        return
+    signal.setitimer(signal.ITIMER_REAL, plan["time_limit_s"])
+    start_ns = due_ns = int(first)
+    if plan["reader"]:
+        _look(plan["reader"], start_ns, sends[0][0] * 1e6)
+    offset = 0
+    for number, (pause_ms, nbytes) in enumerate(sends, 1):
+        due_ns = max(due_ns + int(pause_ms * 1e6), monotonic_ns() if number > 1 and pause_ms else 0)
+        _sleep_until(due_ns)
+        # The trailer rides in the last segment: with it the experiment fetches the kernel's time stamp.
+        piece = data[offset : offset + nbytes + (plan["trailer"] if number == len(sends) else 0)]
+        before_ns = monotonic_ns()
+        _write_all(fd, piece)
+        after_ns = monotonic_ns()
+        offset += nbytes
+        _tell("sent", before_ns, after_ns, nbytes)
+    _end(fd, plan["ending"])
+
+
+if __name__ == "__main__":
+    try:
+        main(json.loads(sys.argv[1]))
+    except (BrokenPipeError, ConnectionResetError):  # the reader is gone: so is the reason to send
+        sys.exit(0)

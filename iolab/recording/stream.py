@@ -1,0 +1,71 @@
+"""One stream of bytes: what its sender did, when bytes lay in the kernel, when a reader could be woken.
+
+    peer     ├─ send all but one ─┤├ send the last ┤
+    kernel        ├──────────── queued ────────────────────────┤ until a read has taken all of it
+                                      ┆ ready
+"""
+
+from dataclasses import dataclass, field
+
+from iolab.calls import Call
+from iolab.recording.evidence import clock, kernel_stamp
+from iolab.recording.senders import Sent
+from iolab.recording.timeline import Link, Span, Stamp, exact
+
+
+@dataclass
+class Stream:
+    """One descriptor's evidence, and how far the reader has come with it."""
+
+    lanes: tuple[str, str]  # of the peer and of the kernel's queue
+    wanted: int
+    low_water: int = 1
+    sends: list[Sent] = field(default_factory=list)
+    received: Stamp | None = None  # the kernel's stamp of the last segment
+    consumed: int = 0
+
+    def arrival(self, number: int) -> Stamp | None:
+        """When byte `number` was there, by the best evidence."""
+        bracket = clock.arrival(self.sends, number)
+        last = sum(sent.nbytes for sent in self.sends)
+        return kernel_stamp.narrowed(bracket, self.received) if number == last else bracket
+
+    def ready(self, from_ns: int, to_ns: int) -> Stamp:
+        """When a sleeping reader was woken for this stream, known to be between the two moments."""
+        stamp = self.arrival(self.consumed + min(self.low_water, max(1, self.wanted - self.consumed)))
+        if stamp is None:
+            return Stamp(to_ns, from_ns, to_ns, "unknown: the sender left no stamp")
+        return stamp.within(from_ns, to_ns)
+
+
+def peer_and_queue(stream: Stream, reads: list[Call]) -> tuple[list[Span], list[Link]]:
+    """The lanes of the peer and of the kernel's queue, and the arrow of the last bytes from one to the other."""
+    peer, queue = stream.lanes
+    spans, links, events, offset = [], [], [], 0
+    for sent in stream.sends:
+        name = "send" if sent.nbytes else "close"
+        spans.append(Span(peer, "peer", exact(sent.before_ns), exact(sent.after_ns), 0, name, sent.nbytes))
+        if sent.nbytes:
+            came = stream.arrival(offset + 1).within(sent.before_ns, _taken_ns(reads, offset))
+            links = [Link("data", peer, sent.before_ns, queue, max(came.ns, sent.before_ns))]
+            events.append((came.ns, 0, sent.nbytes, came))
+            offset += sent.nbytes
+    events += [(read.end_ns, 1, -read.nbytes, exact(read.end_ns)) for read in reads if read.nbytes]
+    level, since = 0, None
+    for _, _, change, stamp in sorted(events, key=lambda event: event[:2]):
+        if level <= 0 < level + change:
+            since = stamp
+        elif level > 0 >= level + change:
+            spans.append(Span(queue, "queued", since, stamp, 0, "", None, since.source))
+        level += change
+    return spans, links
+
+
+def _taken_ns(reads: list[Call], offset: int) -> int:
+    """When the read returned that took the byte behind `offset`; far in the future if none did."""
+    total = 0
+    for read in reads:
+        total += read.nbytes or 0
+        if total > offset:
+            return read.end_ns
+    return 1 << 62
