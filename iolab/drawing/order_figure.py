@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from iolab.drawing.bands import bands
 from iolab.drawing.palette import FAINT, LOOKS
-from iolab.drawing.picture import Picture, bar, label, legend
+from iolab.drawing.picture import Picture, bar, label, legend, legend_inches
 from iolab.drawing.words import duration, sentence, signature
 from iolab.recording.timeline import APPLICATION, KERNEL, PEER, Timeline
 
-PICTURE_MARGINS_IN = 1.75  # head, legend, axis
+HEAD_IN, AXIS_IN = 0.78, 0.3
 
 
 def draw_order(timelines: Sequence[Timeline]) -> Picture:
@@ -16,10 +17,11 @@ def draw_order(timelines: Sequence[Timeline]) -> Picture:
         raise ValueError("timelines must hold at least one Timeline")
     lanes = [[lane for lane in each.lanes if not lane.startswith(PEER)] for each in timelines]
     rows = [0.34 * max(len(each), 2) + 0.62 for each in lanes]
-    picture = Picture(9.6, sum(rows) + PICTURE_MARGINS_IN, " ".join(sentence(each) for each in timelines))
-    height = sum(rows) + PICTURE_MARGINS_IN
+    states = {span.state for each in timelines for span in each.spans}
+    height = HEAD_IN + sum(rows) + AXIS_IN + legend_inches(states)
+    picture = Picture(9.6, height, " ".join(sentence(each) for each in timelines))
     end_ms = max(each.facts["wall_ns"] for each in timelines) / 1e6
-    top = height - 0.78
+    top = height - HEAD_IN
     for timeline, names, inches in zip(timelines, lanes, rows, strict=True):
         axes = picture.add_axes((0.125, (top - inches + 0.3) / height, 0.855, (inches - 0.55) / height))
         _panel(picture, axes, timeline, names, end_ms)
@@ -28,7 +30,7 @@ def draw_order(timelines: Sequence[Timeline]) -> Picture:
     models = " and ".join(each.model for each in timelines)
     picture.text(0.015, 1 - 0.2 / height, f"{models}: {_finding(timelines)}", fontsize=11, fontweight="bold", va="center")
     picture.text(0.015, 1 - 0.45 / height, signature(timelines[0])[0], fontsize=7.5, color=FAINT, va="center")
-    legend(picture, {span.state for each in timelines for span in each.spans}, 0.62 / height)
+    legend(picture, states)
     return picture
 
 
@@ -62,11 +64,11 @@ def _panel(picture: Picture, axes, timeline: Timeline, lanes: list[str], end_ms:
     axes.set_title(f"{timeline.model}: finished {order}", fontsize=9, loc="left", pad=2)
     pixel = end_ms / (axes.get_position().width * picture.get_figwidth() * picture.dpi)
     for row, lane in enumerate(lanes):
-        for span in timeline.lane(lane):
+        for span in bands(timeline.lane(lane), 1.2e6 * pixel):
             low, high = (span.start.ns - begin) / 1e6, (span.end.ns - begin) / 1e6
             if high - low < 1.2 * pixel:
                 low, high = low - 0.6 * pixel, low + 0.6 * pixel
-            bar(axes, span.state, low, high, row)
+            bar(axes, span.state, low, high, row, edge=0.4 if high - low > 2 * pixel else 0)
             took = duration(span.duration_ns)
             if span.state == "queued":
                 label(picture, axes, low, high, row, f"ready, unread for {took}", took, size=7.5)

@@ -22,18 +22,19 @@ LOOKS = {
     "queued": Look("#0072B2", "", "bytes lie in the kernel"),
     "user": Look("#009E73", "", "the program's own code"),
     "call": Look("#56B4E9", "", "in a call, awake"),
-    "refused": Look("#E69F00", "||", "polls: a call that got \u201cnot yet\u201d (EAGAIN)"),
+    "refused": Look("#E69F00", "||", "polls: asked, and got \u201cnot yet\u201d (EAGAIN)"),
     "blocked": Look("#DDDDDD", "//", "asleep in a call"),
     "runnable": Look("#F0E442", "..", "woken, waits for a CPU"),
-    "handover": Look("#E8B48C", "\\\\", "handover: wake-up and copy, not told apart by this evidence"),
-    "copy": Look("#D55E00", "", "copy: the call that copied and never slept"),
+    "handover": Look("#E8B48C", "\\\\", "handover: wake-up, or wake-up + copy not told apart"),
+    "copy": Look("#D55E00", "", "copy: a call that returned bytes and never slept"),
 }
 
 # Ready says "you may call", complete says "it is done": the heads differ.
+# Each: the head, the line, a sign for the legend, the meaning.
 ARROWS = {
-    "data": ("-|>", "-", "data"),
-    "wake-up": ("-|>", "-", "wake-up"),
-    "ready": ("->", "-", "ready: you may call"),
-    "signal": ("->", "--", "signal: you may call"),
-    "complete": ("-|>", "-", "complete: it is done"),
+    "data": ("-|>", "-", "—▶", "data comes"),
+    "wake-up": ("-|>", "-", "—▶", "wake-up: go on"),
+    "ready": ("->", "-", "→", "ready: you may call"),
+    "signal": ("->", "--", "⇢", "signal: you may call"),
+    "complete": ("-|>", "-", "▶▶", "complete: it is done"),
 }

@@ -8,7 +8,20 @@ from PIL import Image
 
 from iolab.drawing.palette import ARROWS, INK, LOOKS
 
-COLOURS_IN_A_PNG = 96  # enough for flat colours and smooth letters, at a third of the size
+SHADES = 8
+
+
+def _palette() -> Image.Image:
+    """The colours that occur, and their ways to black and to white: a PNG of a third of the size, exact colours."""
+    colours = [tuple(range_of * 255 // 31 for _ in range(3)) for range_of in range(32)]
+    for look in LOOKS.values():
+        base = [int(look.colour[at : at + 2], 16) for at in (1, 3, 5)]
+        for shade in range(SHADES if len(set(base)) > 1 else 0):  # greys are there already
+            colours.append(tuple(channel * (SHADES - shade) // SHADES for channel in base))
+            colours.append(tuple(channel + (255 - channel) * shade // SHADES for channel in base))
+    image = Image.new("P", (1, 1))
+    image.putpalette([channel for colour in list(dict.fromkeys(colours))[:256] for channel in colour])
+    return image
 
 
 class Picture(Figure):
@@ -23,7 +36,7 @@ class Picture(Figure):
         raw = io.BytesIO()
         self.savefig(raw, format="png")
         small = io.BytesIO()
-        image = Image.open(raw).convert("RGB").quantize(COLOURS_IN_A_PNG, dither=Image.Dither.NONE)
+        image = Image.open(raw).convert("RGB").quantize(palette=_palette(), dither=Image.Dither.NONE)
         image.save(small, format="png", optimize=True)
         return small.getvalue()
 
@@ -44,12 +57,12 @@ class Picture(Figure):
         return box.x0 >= min(edges) + 2 and box.x1 <= max(edges) - 2
 
 
-def bar(axes, state: str, low: float, high: float, middle: float, height: float = 0.62) -> None:
+def bar(axes, state: str, low: float, high: float, middle: float, height: float = 0.62, edge: float = 0.4) -> None:
     """One bar, horizontal, in the look of its state."""
     look = LOOKS[state]
     axes.broken_barh(
         [(low, high - low)], (middle - height / 2, height), facecolor=look.colour, hatch=look.hatch,
-        edgecolor=INK, linewidth=0.4,
+        edgecolor=INK, linewidth=edge,
     )  # fmt: skip
 
 
@@ -68,20 +81,21 @@ def label(picture: Picture, axes, low: float, high: float, middle: float, *choic
 
 def arrow(axes, kind: str, from_xy: tuple[float, float], to_xy: tuple[float, float]) -> None:
     """An arrow between two lanes in the look of its kind; `complete` has a second head."""
-    style, line, _ = ARROWS[kind]
+    style, line, _, _ = ARROWS[kind]
     ends = [to_xy]
     if kind == "complete":
-        ends.append((to_xy[0], to_xy[1] + (from_xy[1] - to_xy[1]) * 0.32))
+        ends.append((to_xy[0], to_xy[1] + (from_xy[1] - to_xy[1]) * 0.45))
     for end in ends:
         axes.annotate(
             "", xy=end, xytext=from_xy, annotation_clip=True, zorder=5,
             arrowprops={"arrowstyle": style, "linestyle": line, "linewidth": 1, "color": INK, "shrinkA": 0, "shrinkB": 0,
-                        "mutation_scale": 9},
+                        "mutation_scale": 8},
         )  # fmt: skip
 
 
-def legend(picture: Picture, states, top: float, columns: int = 2) -> None:
-    """The states that occur, with their meaning, below the drawing."""
+def legend(picture: Picture, states, arrows=(), bottom_inches: float = 0.12) -> None:
+    """The states and arrows that occur, with their meaning, at the foot of the figure."""
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles = [
@@ -89,7 +103,17 @@ def legend(picture: Picture, states, top: float, columns: int = 2) -> None:
         for state, look in LOOKS.items()
         if state in states
     ]
+    for kind in (kind for kind in ARROWS if kind in arrows):
+        _, _, sign, meaning = ARROWS[kind]
+        handles.append(
+            Line2D([], [], color=INK, linewidth=0, marker=f"${sign}$", markersize=13, markeredgewidth=0.3, label=meaning)
+        )
     picture.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(0.015, top), ncols=columns, frameon=False, fontsize=8,
-        handlelength=2.2, handleheight=1.1, columnspacing=1.6, borderaxespad=0,
+        handles=handles, loc="lower left", bbox_to_anchor=(0.015, bottom_inches / picture.get_figheight()), ncols=3,
+        frameon=False, fontsize=7.5, handlelength=2.2, handleheight=1.1, columnspacing=1.4, borderaxespad=0,
     )  # fmt: skip
+
+
+def legend_inches(states, arrows=()) -> float:
+    """How much room `legend` takes."""
+    return 0.2 * -(-(len(set(states)) + len(set(arrows))) // 3) + 0.12

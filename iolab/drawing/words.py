@@ -74,9 +74,10 @@ def signature(timeline: Timeline) -> list[str]:
     facts = timeline.facts
     cpus = facts.get("cpus") or 0
     where = {"tcp": "loopback TCP", "pipe": "a pipe", "socketpair": "a socket pair"}
+    runs = f"the median of {facts['runs']} runs" if facts.get("runs", 1) > 1 else "one run"
     first = (
         f"{size(facts.get('nbytes_asked', 0))} over {where.get(facts.get('transport'), '?')} · {facts.get('kernel')} · "
-        f"{cpus} CPU{'s' * (cpus != 1)} · one run, {facts.get('discarded', 0)} discarded · "
+        f"{cpus} CPU{'s' * (cpus != 1)} · {runs}, {facts.get('discarded', 0)} discarded · "
         f"evidence: {facts.get('evidence')}"
     )
     if facts.get("recorded"):

@@ -1,0 +1,27 @@
+"""`iolab doctor | timeline | compare`: exit code 0, or one line on stderr and 2 (wrong use) or 1 (it failed)."""
+
+import os
+import signal
+import sys
+
+# Anything else is imported once Ctrl-C is provided for: until then the interpreter would answer with a traceback.
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; `arguments` are those of the command line unless given."""
+    in_a_terminal = arguments is None
+    if in_a_terminal:
+        signal.signal(signal.SIGINT, _leave)
+    try:
+        from iolab.commands import run
+
+        return run(sys.argv[1:] if in_a_terminal else arguments)
+    except BrokenPipeError:  # `iolab ... | head`: nobody reads on, and that is all right
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _leave(number, frame) -> None:
+    """Ctrl-C: the kernel closes all descriptors, and each sender ends when its stdin does. Nothing is left."""
+    os.write(2, b"iolab: interrupted\n")
+    os._exit(1)
