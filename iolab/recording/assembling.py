@@ -80,7 +80,10 @@ def _woken(call: Call, stream: Stream | None, streams: dict[int, Stream]) -> tup
         return stream.ready(call.start_ns, call.end_ns), stream
     waiting = [each for each in streams.values() if each.consumed < each.wanted] or list(streams.values())
     moments = [(each.ready(call.start_ns, call.end_ns), each) for each in waiting]
-    return min(moments, key=lambda moment: moment[0].ns)
+    first, by = min(moments, key=lambda moment: moment[0].ns)
+    # Which of them it was is not known for sure: the first of all lies before the end of every interval.
+    earliest, latest = (min(getattr(stamp, name) for stamp, _ in moments) for name in ("earliest_ns", "latest_ns"))
+    return Stamp(first.ns, earliest, latest, first.source), by
 
 
 def _arrows(call: Call, ready: Stamp, stream: Stream) -> Iterator[Link]:

@@ -1,0 +1,171 @@
+"""Checks of the chapter on nonblocking I/O, and how an answer is tried out: under a limit, with its errors explained.
+
+    answer   read ─ EAGAIN ─ work() ─ read ─ EAGAIN ─ work() ─ read ─ 4 bytes ...
+    check                      └ nothing yet            └ sends 4 bytes
+
+* If the world goes on only inside work(), the check needs no clock: who asks without working waits for ever.
+* An alarm ends a call that sleeps for ever: the signal wakes the thread, and Python's handler raises. signal(7)
+"""
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from iolab.exercises.checking import right, unanswered, wrong
+
+LIMIT_S = 2.0
+
+
+class TooLong(BaseException):
+    """An answer was still busy when the time was over. No Exception: an answer may catch all of those."""
+
+
+def attempt(function: Callable, *arguments) -> tuple[object, BaseException | None]:
+    """What an answer returns, and None; or None, and what it raised. After LIMIT_S it raises TooLong."""
+
+    def ring(*_) -> None:
+        raise TooLong
+
+    if threading.current_thread() is not threading.main_thread():  # only there may Python set a handler
+        return function(*arguments), None
+    handler = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, LIMIT_S, 0.2)  # again and again: `except: continue` eats some
+        return function(*arguments), None
+    except (Exception, TooLong) as error:
+        return None, error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)
+
+
+def is_open(function: object, task: str) -> bool:
+    """Whether there is nothing to be tried yet, a gap or no function at all; says so."""
+    code = getattr(function, "__code__", None)
+    gap = code and (... in code.co_consts or "NotImplementedError" in code.co_names)
+    if gap or not callable(function):
+        unanswered(task if gap else "The check wants the function itself: its name, without parentheses behind it.")
+    return bool(gap) or not callable(function)
+
+
+def raised(error: BaseException) -> None:
+    """An error that has no explanation of its own."""
+    why = (
+        "it was still busy when the time was over" if isinstance(error, TooLong) else f"{type(error).__name__}: {error}"
+    )
+    wrong(f"Your function did not come to its end: {why}.")
+
+
+def unread(fd: int) -> int:
+    """How many bytes lie in the kernel for this descriptor: FIONREAD, ioctl_pipe(2)."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+@contextmanager
+def pipe() -> Iterator[tuple[int, object]]:
+    """A reading end for the answer, which may close it, and a file for the check to write to."""
+    read_fd, write_fd = os.pipe()
+    with open(read_fd, "rb", 0), open(write_fd, "wb", 0) as sender:
+        given = os.dup(read_fd)
+        try:
+            yield given, sender
+        finally:
+            with suppress(OSError):
+                os.close(given)
+
+
+def check_ask_and_work(ask_and_work: Callable) -> None:
+    """`ask_and_work(fd, nbytes, work)` reads so many bytes, fewer at the end, and works whenever nothing is there."""
+    if is_open(ask_and_work, "Fill the three gaps: what “not yet” is called, what to do then, how the end shows."):
+        return
+    for acts, expected in (([b"", b"", b"Dear", b"", b" reader"], b"Dear reader"), ([b"", b"Dear", None], b"Dear")):
+        worked, todo = [], list(acts)
+        with pipe() as (fd, sender):
+
+            def work(todo=todo, worked=worked, sender=sender) -> None:
+                worked.append(1)
+                act = todo.pop(0) if todo else b""
+                sender.close() if act is None else act and sender.write(act)
+
+            os.set_blocking(fd, False)
+            got, error = attempt(ask_and_work, fd, 11, work)
+        if got == expected:
+            continue
+        if isinstance(error, TooLong) and not worked:
+            wrong("Your function never worked. Here the sender sends only while you work: after EAGAIN, call work.")
+        elif isinstance(error, TooLong) and expected == b"Dear":
+            wrong(
+                "The sender closed, and you went on for ever. EAGAIN is “not yet”, and passes; b'' is the end, and stays."
+            )
+        elif isinstance(error, TooLong):
+            wrong("All 11 bytes were sent, and you did not return: count what each read brought.")
+        elif isinstance(error, BlockingIOError):
+            wrong(
+                "You let BlockingIOError out. EAGAIN is no failure: so the kernel says “not yet”. Catch it, work, ask again."
+            )
+        elif error:
+            raised(error)
+        else:
+            wrong(f"The sender sent {expected!r} in pieces; your function returned {got!r}.")
+        return
+    right("Five times EAGAIN, five slices of work, two reads with bytes. The end of a stream is another answer.")
+
+
+def check_two_flags(set_two_flags: Callable) -> None:
+    """`set_two_flags(fd)` adds O_NONBLOCK and O_ASYNC to the flags of a descriptor, and takes none away."""
+    if is_open(set_two_flags, "Write the function."):
+        return
+    with pipe() as (fd, _):
+        witness = os.dup(fd)  # of the same open file description, so of the same flags
+        fcntl.fcntl(witness, fcntl.F_SETFL, os.O_APPEND)
+        _, error = attempt(set_two_flags, fd)
+        flags = fcntl.fcntl(witness, fcntl.F_GETFL)
+        fcntl.fcntl(witness, fcntl.F_SETFL, 0)  # the end of the stream would be an arrival, and send SIGIO
+        os.close(witness)
+    lost = [name for name in ("O_NONBLOCK", "O_ASYNC", "O_APPEND") if not flags & getattr(os, name)]
+    if error:
+        raised(error)
+    elif lost:
+        wrong(f"Missing afterwards: {' and '.join(lost)}. F_SETFL writes all flags at once: those that you do not name are "
+              "taken away. Ask for the present ones with F_GETFL, and write them back with yours added.")  # fmt: skip
+    else:
+        right("Both flags are set, and O_APPEND, which was set before, still is: read, add, write back.")
+
+
+def check_send_all(send_all: Callable) -> None:
+    """`send_all(sock, data, work)` sends all of data on a nonblocking socket, and works whenever the kernel is full."""
+    if is_open(send_all, "Write the function."):
+        return
+    data, worked, received = bytes(range(251)) * 4200, [], bytearray()
+    ours, peer = socket.socketpair()
+
+    def work(nbytes: int = 50_000) -> None:
+        worked.append(1)
+        received.extend(peer.recv(nbytes) if unread(peer.fileno()) else b"")
+
+    with ours, peer:
+        ours.setblocking(False)
+
+        _, error = attempt(send_all, ours, data, work)
+        while error is None and unread(peer.fileno()):
+            work(1 << 20)
+    if isinstance(error, BlockingIOError):
+        wrong("You let BlockingIOError out. The kernel's queue is full, and EAGAIN says “not now”. Work, then send the rest. "
+              "(sendall will not do: it gives up in the middle, and does not say where.)")  # fmt: skip
+    elif isinstance(error, TooLong) and not worked:
+        wrong("Your function never worked. Here the peer reads only while you work: the queue stays full for ever.")
+    elif error:
+        raised(error)
+    elif received == data:
+        right("Each send said how much the kernel took, and the rest went out when the peer had made room.")
+    elif data.startswith(received):
+        wrong(f"The peer received {len(received):,} of {len(data):,} bytes. send takes what fits into the kernel's queue and "
+              "returns that number; nobody sends the rest for you.")  # fmt: skip
+    else:
+        wrong("The peer received bytes twice or out of order. After a send that took a part, go on behind that part.")

@@ -1,0 +1,191 @@
+"""The command line as a person meets it: what it prints and saves, how it refuses, and that Ctrl-C leaves nothing."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from iolab import commands
+from iolab.models import MODELS
+from iolab.recording.invariants import violations
+from iolab.recording.timeline import Timeline
+from tests.left_behind import nothing_left_behind
+
+# The entry point of the installed script, which also says when it has provided for Ctrl-C. Before that moment, some
+# milliseconds after its start, the interpreter is still loading itself and answers in its own way.
+STARTED = """
+import signal, sys
+install = signal.signal
+signal.signal = lambda *handler: (install(*handler), print("started", flush=True), setattr(signal, "signal", install))
+from iolab.command_line import main
+sys.exit(main())
+"""
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def iolab(*arguments, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "iolab", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=ENVIRONMENT, check=False, **options)
+
+
+def session_processes(session: int) -> list[int]:
+    """All processes of a session, from /proc: whatever was started there and is still alive."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("name", [model.NAME for model in MODELS])
+def test_timeline_saves_json_that_adds_up(name, tmp_path):
+    file = tmp_path / "timeline.json"
+    done = iolab("timeline", name, "--wait-ms", 100, "--bytes", 1048576, "--json", file)
+    assert (done.returncode, done.stderr) == (0, "")
+    whole = json.loads(file.read_text())
+    application = [span for span in whole["spans"] if span["lane"] == "application"]
+    states_ns = sum(span["end_ns"] - span["start_ns"] for span in application)
+    wall_ns = max(span["end_ns"] for span in application) - min(span["start_ns"] for span in application)
+    assert abs(states_ns - wall_ns) <= wall_ns / 100
+    assert sum(span["nbytes"] or 0 for span in application) == 1048576
+    sends = [span for span in whole["spans"] if span["lane"] == "peer"]
+    ready_ns = whole["facts"]["deliveries"][0]["ready"]["ns"]
+    assert abs(ready_ns - sends[-1]["end_ns"]) < 5e6
+    calls = Counter(span["call"] for span in application)
+    if name == "epoll":
+        assert calls["epoll_wait"] >= 1
+        assert calls["read"] >= 1
+    if name == "nonblocking":
+        assert whole["facts"]["refused"] > 100
+    assert violations(Timeline.from_json(file.read_text())) == []
+    assert name in done.stdout
+
+
+def test_figures_are_saved_as_png_and_svg(tmp_path):
+    png, svg = tmp_path / "a.png", tmp_path / "a.svg"
+    assert iolab("timeline", "epoll", "--wait-ms", 20, "--png", png, "--svg", svg).returncode == 0
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert "asleep in epoll_wait" in svg.read_text()
+
+
+def test_compare_shows_every_model_and_saves_all_timelines(tmp_path):
+    file, png = tmp_path / "all.json", tmp_path / "all.png"
+    done = iolab("compare", "--wait-ms", 30, "--runs", 1, "--json", file, "--png", png)
+    assert (done.returncode, done.stderr) == (0, "")
+    names = [model.NAME for model in MODELS]
+    assert [each["model"] for each in json.loads(file.read_text())] == names
+    assert all(name in done.stdout for name in names)
+    assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_compare_with_several_senders_draws_their_order(tmp_path):
+    png = tmp_path / "many.png"
+    done = iolab("compare", "--wait-ms", 60, "--senders", 3, "--bytes", 1000, "--runs", 1, "--png", png)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert png.exists()
+
+
+def test_doctor_names_every_model_with_a_reason_where_it_is_missing():
+    done = iolab("doctor", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    findings = {each["name"]: each for each in json.loads(done.stdout)["findings"]}
+    assert {model.NAME for model in MODELS} <= findings.keys()
+    assert all(each["state"] in ("live", "missing") and each["why"] for each in findings.values())
+    assert iolab("doctor").returncode == 0
+
+
+@pytest.mark.parametrize("command", [(), ("timeline",), ("compare",), ("doctor",)])
+def test_help_has_an_example(command):
+    done = iolab(*command, "--help")
+    assert done.returncode == 0
+    assert "iolab" in done.stdout
+    assert not command or "example: iolab" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "COMMAND"),
+        (("dance",), "dance"),
+        (("timeline",), "MODEL"),
+        (("timeline", "telepathy"), "telepathy"),
+        (("timeline", "blocking", "--bytes", "0"), "--bytes"),
+        (("timeline", "blocking", "--bytes", "many"), "--bytes"),
+        (("timeline", "blocking", "--wait-ms", "-1"), "--wait-ms"),
+        (("timeline", "blocking", "--wait-ms", "nan"), "--wait-ms"),
+        (("timeline", "blocking", "--senders", "65"), "--senders"),
+        (("timeline", "blocking", "--evidence", "hearsay"), "--evidence"),
+        (("timeline", "blocking", "--transport", "pigeon"), "--transport"),
+        (("timeline", "blocking", "--json", "/no/such/folder/f"), "--json"),
+        (("timeline", "blocking", "--png", "/"), "--png"),
+        (("compare", "--runs", "0"), "--runs"),
+        (("compare", "--svg", "/no/such/folder/f"), "--svg"),
+        (("compare", "--bytes", "0"), "--bytes"),
+        (("doctor", "--wrong"), "--wrong"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(arguments, words):
+    with nothing_left_behind():
+        done = iolab(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_cannot_be_written_after_all_is_one_line_and_exit_code_1(tmp_path):
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full here")
+    done = iolab("timeline", "blocking", "--wait-ms", 1, "--bytes", 10, "--json", full)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left" in done.stderr
+
+
+def test_what_a_model_lacks_is_one_line_and_exit_code_1(monkeypatch, capsys):
+    monkeypatch.setattr(MODELS[0], "unavailable", lambda: "read: Function not implemented")
+    assert commands.run(["timeline", MODELS[0].NAME]) == 1
+    assert capsys.readouterr().err == f"iolab: no model {MODELS[0].NAME} on this machine: read: Function not implemented\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error_message():
+    done = subprocess.run(
+        f"{sys.executable} -m iolab doctor | head -n 1", shell=True, capture_output=True, text=True, timeout=60, env=ENVIRONMENT, check=False
+    )
+    assert done.stdout.startswith("kernel")
+    assert done.stderr == ""
+
+
+def test_ctrl_c_at_any_moment_is_one_line_and_leaves_nothing(tmp_path):
+    """Twenty random moments between the first line of our own code and the end of the command."""
+    dice = random.Random()
+    for number in range(20):
+        command = ["compare", "--wait-ms", "40", "--runs", "1", "--png", str(tmp_path / "f.png")]
+        process = subprocess.Popen(
+            [sys.executable, "-c", STARTED, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=ENVIRONMENT, start_new_session=True,
+        )  # fmt: skip
+        assert process.stdout.readline() == "started\n"
+        delay = dice.uniform(0, 2.2)
+        time.sleep(delay)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the whole foreground group
+        _, errors = process.communicate(timeout=30)
+        if process.returncode == 0:
+            assert errors == "", f"moment {number} at {delay:.3f} s"
+        else:
+            assert (process.returncode, errors) == (1, "iolab: interrupted\n"), f"moment {number} at {delay:.3f} s"
+        deadline = time.monotonic() + 10
+        while session_processes(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert session_processes(process.pid) == []
