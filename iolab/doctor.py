@@ -43,11 +43,13 @@ class Report:
         machine = " · ".join(f"{escape(key)} {escape(str(value))}" for key, value in self.machine.items())
         rows = "".join(
             f'<tr><th scope="row" style="text-align:left">{escape(each.name)}</th><td>{escape(each.kind)}</td>'
-            f'<td>{"✔" if each.state == "live" else "–"} {escape(each.state)}</td>'
+            f"<td>{'✔' if each.state == 'live' else '–'} {escape(each.state)}</td>"
             f'<td style="text-align:left">{escape(each.why)}</td></tr>'
             for each in self.findings
         )
-        head = "".join(f'<th scope="col" style="text-align:left">{cell}</th>' for cell in ("name", "kind", "state", "why"))
+        head = "".join(
+            f'<th scope="col" style="text-align:left">{cell}</th>' for cell in ("name", "kind", "state", "why")
+        )
         return f"<table><caption>{machine}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
@@ -81,7 +83,11 @@ def _low_water_mark() -> Finding:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
             kept = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)
     except OSError as error:
-        return Finding("kernel", "SO_RCVLOWAT", "missing", f"setsockopt: {error.strerror}; a large read comes in pieces")
+        return Finding(
+            "kernel", "SO_RCVLOWAT", "missing", f"setsockopt: {error.strerror}; a large read comes in pieces"
+        )
     if kept < wanted:
-        return Finding("kernel", "SO_RCVLOWAT", "missing", f"kept {kept:,} of {wanted:,} bytes; a large read comes in pieces")
+        return Finding(
+            "kernel", "SO_RCVLOWAT", "missing", f"kept {kept:,} of {wanted:,} bytes; a large read comes in pieces"
+        )
     return Finding("kernel", "SO_RCVLOWAT", "live", "one wait and one copy for a read of 1 MiB over TCP.")

@@ -156,12 +156,20 @@ def test_a_file_that_cannot_be_written_after_all_is_one_line_and_exit_code_1(tmp
 def test_what_a_model_lacks_is_one_line_and_exit_code_1(monkeypatch, capsys):
     monkeypatch.setattr(MODELS[0], "unavailable", lambda: "read: Function not implemented")
     assert commands.run(["timeline", MODELS[0].NAME]) == 1
-    assert capsys.readouterr().err == f"iolab: no model {MODELS[0].NAME} on this machine: read: Function not implemented\n"
+    assert (
+        capsys.readouterr().err == f"iolab: no model {MODELS[0].NAME} on this machine: read: Function not implemented\n"
+    )
 
 
 def test_a_reader_that_leaves_early_is_no_error_message():
     done = subprocess.run(
-        f"{sys.executable} -m iolab doctor | head -n 1", shell=True, capture_output=True, text=True, timeout=60, env=ENVIRONMENT, check=False
+        f"{sys.executable} -m iolab doctor | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=ENVIRONMENT,
+        check=False,
     )
     assert done.stdout.startswith("kernel")
     assert done.stderr == ""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from iolab.drawing.bands import bands
 from iolab.drawing.palette import FAINT, INK, LOOKS
 from iolab.drawing.picture import Picture, legend, legend_inches
-from iolab.drawing.words import duration, fetching, sentence, signature, size, waiting
+from iolab.drawing.words import duration, fetching, signature, size, waiting
 from iolab.recording.timeline import APPLICATION, Span, Timeline
 
 WIDTH = 0.74

@@ -28,7 +28,9 @@ def draw_order(timelines: Sequence[Timeline]) -> Picture:
         top -= inches
     axes.set_xlabel("milliseconds since the call", fontsize=8, labelpad=1)
     models = " and ".join(each.model for each in timelines)
-    picture.text(0.015, 1 - 0.2 / height, f"{models}: {_finding(timelines)}", fontsize=11, fontweight="bold", va="center")
+    picture.text(
+        0.015, 1 - 0.2 / height, f"{models}: {_finding(timelines)}", fontsize=11, fontweight="bold", va="center"
+    )
     picture.text(0.015, 1 - 0.45 / height, signature(timelines[0])[0], fontsize=7.5, color=FAINT, va="center")
     legend(picture, states)
     return picture

@@ -106,7 +106,9 @@ def legend(picture: Picture, states, arrows=(), bottom_inches: float = 0.12) -> 
     for kind in (kind for kind in ARROWS if kind in arrows):
         _, _, sign, meaning = ARROWS[kind]
         handles.append(
-            Line2D([], [], color=INK, linewidth=0, marker=f"${sign}$", markersize=13, markeredgewidth=0.3, label=meaning)
+            Line2D(
+                [], [], color=INK, linewidth=0, marker=f"${sign}$", markersize=13, markeredgewidth=0.3, label=meaning
+            )
         )
     picture.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.015, bottom_inches / picture.get_figheight()), ncols=3,

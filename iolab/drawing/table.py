@@ -16,7 +16,9 @@ class Table:
     def __str__(self) -> str:
         lines = [self.headings, *self.rows]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.headings))]
-        text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+        text = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        ]
         return "\n".join([text[0], "  ".join("─" * width for width in widths), *text[1:]])
 
     __repr__ = __str__
@@ -58,7 +60,9 @@ def comparison_table(timelines: Sequence[Timeline], worked: Sequence[Timeline] =
     for timeline in timelines:
         facts = timeline.facts
         share = 100 * facts["cpu_ns"] / (facts["wall_ns"] or 1)
-        copied_by = ", ".join(dict.fromkeys(span.lane for span in timeline.spans if span.state in ("copy", "handover") and span.nbytes))
+        copied_by = ", ".join(
+            dict.fromkeys(span.lane for span in timeline.spans if span.state in ("copy", "handover") and span.nbytes)
+        )
         row = [timeline.model, waiting(timeline), fetching(timeline), copied_by or "-", f"{sum(facts['calls'].values()):,}",
                f"{facts['voluntary_switches']}", f"{share:.1f} %", size(facts["nbytes"])]  # fmt: skip
         rows.append(row + ([f"{slices.get(timeline.model) or 0:,}"] if worked else []))

@@ -33,7 +33,11 @@ def draw_timeline(timeline: Timeline) -> Picture:
     _arrows(detail, timeline, zero)
     _bracket(detail, timeline, zero)
     overview.set_xlabel("milliseconds since the call", fontsize=8, labelpad=1, loc="left")
-    since = "data was ready; ⊢⊣ is where “ready” lies by the evidence" if zero == _ready_ns(timeline) else "first bytes came"
+    since = (
+        "data was ready; ⊢⊣ is where “ready” lies by the evidence"
+        if zero == _ready_ns(timeline)
+        else "first bytes came"
+    )
     detail.set_xlabel(f"microseconds since the {since}", fontsize=8, labelpad=1)
     _zoom(picture, overview, detail, (left - begin) / 1e6, (right - begin) / 1e6)
     _head(picture, timeline)

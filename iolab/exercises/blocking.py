@@ -111,9 +111,10 @@ def check_read_all(read_all: Callable) -> None:
             senders[number].close()
 
         def done(number: int, data: bytes) -> None:
-            if number not in ended and number == 2 - len(ended) and number:
-                send(number - 1)
+            next_one = number - 1 if number not in ended and number == 2 - len(ended) else -1
             ended[number] = bytes(data)
+            if next_one >= 0 and not senders[next_one].closed:  # closed: the answer has returned already
+                send(next_one)
 
         threading.excepthook = lambda failed: errors.append(failed.exc_value)
         send(2)

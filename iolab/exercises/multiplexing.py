@@ -76,7 +76,7 @@ def check_drain(drain: Callable) -> None:
             return unanswered("Your function returned None, and all bytes still lie in the kernel.")
         if left:
             return wrong(
-                f"{left:,} of {len(sent):,} bytes lie in the kernel, and EPOLLET, asked again, told of {told} events."
+                f"{left:,} of {len(sent):,} bytes lie in the kernel. EPOLLET, asked again, told of {told} events."
             )
         if got != sent:
             return wrong(f"The queue is empty now; it held {len(sent):,} bytes, and you returned {str(got)[:60]} ...")
@@ -114,11 +114,7 @@ def check_no_spinning(read_to_end: Callable) -> None:
         return wrong(f"Woken {world.in_vain} times with nothing to read. The send buffer of an idle socket has room: WRITE is "
                      "true at once, always. Watch for it only while something would not go out.")  # fmt: skip
     if isinstance(error, TooLong):
-        woken = (
-            f"woken {world.waits:,} times: the end is readable and stays so"
-            if world.waits > OFTEN
-            else "still not back"
-        )
+        woken = f"woken {world.waits:,} times: the end stays readable" if world.waits > OFTEN else "still not back"
         return wrong(f"The peer has closed, and your loop was {woken}. At the end recv returns b'': return then.")
     if error:
         return wrong(f"Your function did not come to its end: {error!r}.")
@@ -147,7 +143,5 @@ def check_first_come(first_come: Callable) -> None:
     if got is None:
         return unanswered("Your function returned None.")
     if got != [(number, messages[number]) for number in order]:
-        return wrong(
-            f"Messages came in sockets 2, 0, 1, in this order, one (number, message) each; you returned {got!r}."
-        )
+        return wrong(f"(number, message) came from the sockets 2, 0, 1, in this order; you returned {got!r}.")
     return right("One thread, three sockets, and nobody stood in anybody's way: the order is the order of arrival.")

@@ -12,7 +12,9 @@ class Prediction:
     def __repr__(self) -> str:
         lines = [self.question, *(f"  {letter}  {choice}" for letter, choice in self.choices.items())]
         if self.mine == "?":
-            lines.append(f'Your prediction: none yet. Put {", ".join(self.choices)} in place of the "?" and run this cell.')
+            lines.append(
+                f'Your prediction: none yet. Put {", ".join(self.choices)} in place of the "?" and run this cell.'
+            )
         else:
             lines.append(f"Your prediction: {self.mine}  {self.choices[self.mine]}")
         return "\n".join(lines)

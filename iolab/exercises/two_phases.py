@@ -8,27 +8,25 @@ Two facts that surprise:
 * Whether a file's pages were dropped is no matter of time either: mincore(2) counts them.
 """
 
-import signal
+import os
 import tempfile
-import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic_ns, thread_time_ns
 from typing import NamedTuple
 
-from iolab.exercises.checking import right, unanswered, wrong
+from iolab.exercises.checking import right, wrong
+from iolab.exercises.nonblocking import TooLong, attempt, is_open, raised
 from iolab.kernel import page_cache
 from iolab.recording.channel import Channel
 from iolab.recording.copy_cost import unread
 from iolab.recording.scenario import Delivery
 from iolab.recording.senders import Senders
 
-LIMIT_S, WAIT_MS, NBYTES, PIECES, PAUSE_MS = 2.0, 100, 3_000, 3, 40
+GAP = "Put your own lines in place of the dots."
+SENDER_LIMIT_S, WAIT_MS, NBYTES, PIECES, PAUSE_MS = 5, 100, 3_000, 3, 40
 BURNS = 0.2  # of a CPU; asleep it is less than a hundredth, and two programs beside it leave a third
 FILE_BYTES, FILES = 1 << 20, 3
-
-
-class TooLong(BaseException):
-    """An answer was not back in time; no Exception, so that `except Exception` lets it through."""
 
 
 class Trial(NamedTuple):
@@ -41,28 +39,8 @@ class Trial(NamedTuple):
     unread: int
 
 
-def attempt(function: Callable, *arguments) -> tuple[object, BaseException | None]:
-    """What `function` returned, and None; or None, and what it raised: TooLong after LIMIT_S."""
-
-    def ring(*_) -> None:
-        raise TooLong(f"not back after {LIMIT_S:g} seconds")
-
-    main = threading.current_thread() is threading.main_thread()  # only there may Python set a handler
-    handler = signal.signal(signal.SIGALRM, ring) if main else None
-    try:
-        if main:
-            signal.setitimer(signal.ITIMER_REAL, LIMIT_S, 0.02)  # again, should somebody catch the first
-        return function(*arguments), None
-    except (Exception, TooLong) as error:
-        return None, error
-    finally:
-        if main:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)
-
-
 def _tried(function: Callable, delivery: Delivery) -> Trial:
-    with Channel("tcp", delivery.nbytes) as channel, Senders((delivery,), [channel], LIMIT_S + 1) as senders:
+    with Channel("tcp", delivery.nbytes) as channel, Senders((delivery,), [channel], SENDER_LIMIT_S) as senders:
         senders.start(None, 0)
         senders.go(monotonic_ns())
         cpu_ns, start_ns = thread_time_ns(), monotonic_ns()
@@ -74,33 +52,17 @@ def _tried(function: Callable, delivery: Delivery) -> Trial:
     return Trial(result, error, cpu_ns / (end_ns - start_ns), done, left)
 
 
-def _is_open(function: object) -> bool:
-    """Whether there is nothing to be tried yet; says so."""
-    code = getattr(function, "__code__", None)
-    if not callable(function):
-        unanswered("The check wants your function itself: its name, without parentheses behind it.")
-    elif code and ... in code.co_consts:
-        unanswered('Put your own lines in place of "...".')
-    else:
-        return False
-    return True
-
-
-def _raised(error: BaseException) -> None:
-    if isinstance(error, BlockingIOError):
-        return wrong(
-            "BlockingIOError, EAGAIN: the socket was nonblocking when nothing was there yet, so the kernel refused."
-        )
-    return wrong(f"Your function did not come to its end: {type(error).__name__}: {error}.")
-
-
 def check_two_phases(two_phases: Callable) -> None:
     """`two_phases(sock, nbytes)` waits, then copies; returns (wait_ns, copy_ns, data)."""
-    if _is_open(two_phases):
+    if is_open(two_phases, GAP):
         return None
     trial = _tried(two_phases, Delivery(WAIT_MS, 1))
+    if isinstance(trial.error, BlockingIOError):
+        return wrong(
+            "EAGAIN: the socket was nonblocking when nothing was there yet, so the kernel refused. Wait first."
+        )
     if trial.error:
-        return _raised(trial.error)
+        return raised(trial.error)
     shape = trial.result if isinstance(trial.result, tuple) and len(trial.result) == 3 else (None,) * 3
     wait_ns, copy_ns, data = shape
     if not (isinstance(wait_ns, int) and isinstance(copy_ns, int)):
@@ -123,7 +85,7 @@ def check_two_phases(two_phases: Callable) -> None:
 
 def check_make_cold(make_cold: Callable) -> None:
     """`make_cold(fd)` drops the pages of a file that was just written."""
-    if _is_open(make_cold):
+    if is_open(make_cold, GAP):
         return None
     cold = judged = 0
     for _ in range(FILES):  # of three files two decide: a fast device may clean one in passing
@@ -131,9 +93,14 @@ def check_make_cold(make_cold: Callable) -> None:
             file.write(b"\xfa" * FILE_BYTES)
             file.flush()
             judged += page_cache.resident_pages(file.fileno(), FILE_BYTES) > 0
-            _, error = attempt(make_cold, file.fileno())
+            given = os.dup(file.fileno())  # which the answer may close
+            _, error = attempt(make_cold, given)
+            with suppress(OSError):
+                os.close(given)
             if error:
-                return _raised(error)
+                return raised(error)
+            if os.fstat(file.fileno()).st_size != FILE_BYTES:
+                return wrong("Your function changed the file. Its bytes stay; only the kernel's copy in memory may go.")
             cold += page_cache.resident_pages(file.fileno(), FILE_BYTES) == 0
     names = getattr(getattr(make_cold, "__code__", None), "co_names", ())
     synced = bool({"fsync", "fdatasync", "sync"} & set(names))
@@ -160,7 +127,7 @@ def _keeps_all() -> bool:
 
 def check_wait_until_queued(wait_until_queued: Callable) -> None:
     """`wait_until_queued(sock, nbytes)` returns when so many bytes lie in the queue; it takes none, and sleeps."""
-    if _is_open(wait_until_queued):
+    if is_open(wait_until_queued, GAP):
         return None
     trial = _tried(wait_until_queued, Delivery(WAIT_MS / 2, NBYTES, PIECES, PAUSE_MS))
     if isinstance(trial.error, TooLong) and trial.unread == NBYTES:
@@ -168,7 +135,7 @@ def check_wait_until_queued(wait_until_queued: Callable) -> None:
             "All bytes lay in the queue, and your function still waited. What does the kernel wait for in your call?"
         )
     if trial.error and trial.unread == trial.sent:
-        return _raised(trial.error)
+        return raised(trial.error)
     if trial.unread < trial.sent:
         return wrong("Bytes are missing from the queue: your function took them out. recv copies and removes; look for a way "
                      "to wait that does neither.")  # fmt: skip
@@ -178,4 +145,4 @@ def check_wait_until_queued(wait_until_queued: Callable) -> None:
     if trial.cpu_share > BURNS:
         return wrong("All bytes are there, and none was taken. But your thread asked again and again instead of sleeping: the "
                      "wait cost a CPU. Let the kernel wake you.")  # fmt: skip
-    return right("The kernel woke your thread once, when everything was there; not a byte has been copied yet.")
+    return right("Everything is there, your thread slept meanwhile, and every byte still lies in the kernel's queue.")

@@ -60,24 +60,19 @@ class EpollDemultiplexer:
             ready = self._epoll.poll(timeout)
         self._used = [fd for fd, _ in ready] if self._rearm else []
         return [
-            (fd, (READ if got & ~select.EPOLLOUT else 0) | (WRITE if got & select.EPOLLOUT else 0))
-            for fd, got in ready
+            (fd, (READ if got & ~select.EPOLLOUT else 0) | (WRITE if got & select.EPOLLOUT else 0)) for fd, got in ready
         ]
 
     def close(self) -> None:
         self._epoll.close()
 
 
-def read_into(
-    fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None, trigger: str = LEVEL
-) -> int:
+def read_into(fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None, trigger: str = LEVEL) -> int:
     """Read until `buffer` is full or the stream ends; the number of bytes read. OSError as the kernel says."""
     return read_many([(fd, buffer)], call, work, trigger)[0]
 
 
-def read_many(
-    reads, call: CallNamer = unrecorded, work: Work | None = None, trigger: str = LEVEL
-) -> list[int]:
+def read_many(reads, call: CallNamer = unrecorded, work: Work | None = None, trigger: str = LEVEL) -> list[int]:
     """Fill each (fd, buffer) of `reads` in the order in which data arrives; the counts in the order given."""
     return read_when_ready(EpollDemultiplexer(call, trigger), reads, call, work)
 

@@ -45,8 +45,7 @@ class PollDemultiplexer:
         with self._call("poll"):
             ready = self._array.poll(milliseconds)
         return [
-            (fd, (READ if got & ~select.POLLOUT else 0) | (WRITE if got & select.POLLOUT else 0))
-            for fd, got in ready
+            (fd, (READ if got & ~select.POLLOUT else 0) | (WRITE if got & select.POLLOUT else 0)) for fd, got in ready
         ]
 
     def close(self) -> None:

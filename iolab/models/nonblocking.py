@@ -25,16 +25,12 @@ from iolab.models.reads import Work, prepared
 NAME = "nonblocking"
 
 
-def read_into(
-    fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None, pause_s: float = 0
-) -> int:
+def read_into(fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None, pause_s: float = 0) -> int:
     """Read until `buffer` is full or the stream ends; the number of bytes read. OSError as the kernel says."""
     return read_many([(fd, buffer)], call, work, pause_s)[0]
 
 
-def read_many(
-    reads, call: CallNamer = unrecorded, work: Work | None = None, pause_s: float = 0
-) -> list[int]:
+def read_many(reads, call: CallNamer = unrecorded, work: Work | None = None, pause_s: float = 0) -> list[int]:
     """Fill each (fd, buffer) of `reads`, asking them in turn, round and round; the counts in the order given.
 
     `pause_s` is slept after each round that found something missing; 0 asks again at once.

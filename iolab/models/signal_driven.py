@@ -59,19 +59,24 @@ def _signals(fd: int, number: int, call: CallNamer) -> Iterator[None]:
 
 
 @contextmanager
-def _handlers(signals: set[int], arrived: list[int]) -> Iterator[None]:
+def _handlers(signals: set[int], arrived: list[int], call: CallNamer) -> Iterator[None]:
     """`arrived` grows with each signal. Outside this block they are blocked, and what is left is taken."""
+
+    def handler(number: int, frame) -> None:
+        with call("signal handler"):  # the one call in the other direction: the kernel calls the program
+            arrived.append(number)
+
     main = threading.current_thread() is threading.main_thread()  # only there may Python set a handler
     old_mask, old = signal.pthread_sigmask(signal.SIG_BLOCK, signals), {}
     try:
         for number in signals if main else ():
-            old[number] = signal.signal(number, lambda sent, _: arrived.append(sent))
+            old[number] = signal.signal(number, handler)
         yield
     finally:
         while rt.sigtimedwait(signals, 0):  # still queued: they would end the process once unblocked
             pass
-        for number, handler in old.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for number, before in old.items():
+            signal.signal(number, signal.SIG_DFL if before is None else before)
         signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
 
 
@@ -102,7 +107,7 @@ def read_many(reads, call: CallNamer = unrecorded, work: Work | None = None) -> 
     number = signal.SIGRTMIN + SIGNAL_OFFSET
     signals = {number, signal.SIGIO}  # SIGIO is what the kernel sends when its queue is full: ask each then
     with ExitStack() as put_back:
-        put_back.enter_context(_handlers(signals, arrived))
+        put_back.enter_context(_handlers(signals, arrived, call))
         put_back.enter_context(nonblocking(list(pending)))
         for fd in pending:
             put_back.enter_context(_signals(fd, number, call))

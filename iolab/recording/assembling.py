@@ -19,10 +19,12 @@ from iolab.recording.evidence import kernel_stamp
 from iolab.recording.facts import facts_of
 from iolab.recording.observation import Observation
 from iolab.recording.polling import merged
+from iolab.recording.stamp import Stamp, exact
 from iolab.recording.stream import Stream, peer_and_queue
-from iolab.recording.timeline import APPLICATION, Link, Span, Stamp, Timeline, exact
+from iolab.recording.timeline import APPLICATION, Link, Span, Timeline
 
 READS = {"read"}
+HANDLER = "signal handler"
 WAITS = {"select", "poll", "epoll_wait", "sigtimedwait"}  # wait for descriptors, copy nothing
 
 
@@ -66,6 +68,9 @@ def application_lane(seen: Observation) -> tuple[list[Span], list[Link]]:
             add("copy", start, end, "clock, never slept: an upper bound", call, call.nbytes)
         else:
             add("call", start, end, "clock", call, call.nbytes)
+        if call.name == HANDLER:
+            ready, woken_by = _woken(call._replace(start_ns=seen.begin_ns, end_ns=call.start_ns), None, streams)
+            links.append(Link("signal", woken_by.lanes[1], ready.ns, APPLICATION, call.start_ns))
         if stream and call.nbytes is not None:
             stream.consumed += call.nbytes
             if call.nbytes == 0 or stream.consumed >= stream.wanted:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 
 from iolab.kernel.socket_timestamps import ask_for_timestamps
 
@@ -52,11 +53,9 @@ class Channel:
 
     def _open_pipe(self, nbytes: int) -> None:
         read_fd, write_fd = os.pipe()
-        self._ends = [open(read_fd, "rb", 0), open(write_fd, "wb", 0)]
-        try:
+        self._ends = [open(read_fd, "rb", 0), open(write_fd, "wb", 0)]  # noqa: SIM115: close() closes them
+        with suppress(PermissionError):  # above /proc/sys/fs/pipe-max-size: more than one wait, which is honest
             fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, nbytes)
-        except PermissionError:  # above /proc/sys/fs/pipe-max-size: more than one wait, which is honest
-            pass
 
     def close_write(self) -> None:
         """The sender has it now; as long as this process held it too, the stream could not end."""

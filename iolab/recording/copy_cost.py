@@ -62,7 +62,7 @@ def copy_costs(sizes: Iterable[int], repeats: int = 21) -> list[CopyCost]:
     for size in sizes:
         _check("each of sizes", size, MAX_BYTES)
     _check("repeats", repeats, MAX_REPEATS)
-    return [row for size in sizes if (row := _one_size(size, repeats))]
+    return [row for size in sizes if (row := copy_cost_of(size, repeats))]
 
 
 def _check(name: str, value: int, high: int) -> None:
@@ -70,7 +70,8 @@ def _check(name: str, value: int, high: int) -> None:
         raise ValueError(f"{name} must be from 1 to {high:,}, not {value!r}")
 
 
-def _one_size(nbytes: int, repeats: int) -> CopyCost | None:
+def copy_cost_of(nbytes: int, repeats: int) -> CopyCost | None:
+    """The row of one size; None when TCP does not queue so much."""
     data, old = b"\xaa" * nbytes, b"\xff" * nbytes
     recv_ns, discard_ns, memcpy_ns = [], [], []
     with ExitStack() as stack:

@@ -1,8 +1,8 @@
 """Run one model on one scenario, and bring back a Timeline.
 
-    open channels ─ start senders ─ counters, clock ─ model.read_into ─ clock, counters ─ stamps ─ assemble
-                                        │                   │
-                                        └ senders let go    └ named calls go to the recorder
+open channels ─ start senders ─ counters, clock ─ model.read_into ─ clock, counters ─ stamps ─ assemble
+                                    │                   │
+                                    └ senders let go    └ named calls go to the recorder
 """
 
 import os

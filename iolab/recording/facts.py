@@ -26,7 +26,8 @@ def facts_of(seen: Observation) -> dict:
                 "nbytes_asked": delivery.nbytes,
                 "nbytes": got,
                 "low_water": stream.low_water,
-                "ready": ready and {"ns": ready.ns, "interval_ns": [ready.earliest_ns, ready.latest_ns], "source": ready.source},
+                "ready": ready
+                and {"ns": ready.ns, "interval_ns": [ready.earliest_ns, ready.latest_ns], "source": ready.source},
                 "ready_stamps": _stamps(stream),
                 "wait_ns": ready and max(0, ready.ns - seen.begin_ns),
                 "done_ns": reads[-1].end_ns if reads else None,

@@ -53,6 +53,4 @@ def _between_polls(before: Span, gap: Span, after: Span) -> bool:
 
 
 def _joined(first: Span, then: Span) -> Span:
-    return replace(
-        first, end=then.end, calls=first.calls + then.calls, calls_ns=first.calls_ns + then.calls_ns
-    )
+    return replace(first, end=then.end, calls=first.calls + then.calls, calls_ns=first.calls_ns + then.calls_ns)

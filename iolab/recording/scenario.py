@@ -1,8 +1,8 @@
 """What arrives and when: the one thing that is the same for every model.
 
-    Scenario(deliveries=(Delivery(delay_ms=200, nbytes=1_048_576),), transport="tcp")
+Scenario(deliveries=(Delivery(delay_ms=200, nbytes=1_048_576),), transport="tcp")
 
-        0 ms ── nothing ── 200 ms ── all but the last byte ── the last byte: now it is ready
+    0 ms ── nothing ── 200 ms ── all but the last byte ── the last byte: now it is ready
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,9 @@ from iolab.recording.scenario import COMPLETE, Delivery
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 # -S and -I start Python in a third of the time: no site-packages, no user's files. The path says where we are.
-_PROGRAM = "import runpy, sys; sys.path.insert(0, sys.argv.pop()); runpy.run_module('iolab.recording.sender', {}, '__main__')"
+_PROGRAM = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop()); runpy.run_module('iolab.recording.sender', {}, '__main__')"
+)
 START_LIMIT_S = 30
 
 

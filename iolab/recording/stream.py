@@ -1,8 +1,8 @@
 """One stream of bytes: what its sender did, when bytes lay in the kernel, when a reader could be woken.
 
-    peer     ├─ send all but one ─┤├ send the last ┤
-    kernel        ├──────────── queued ────────────────────────┤ until a read has taken all of it
-                                      ┆ ready
+peer     ├─ send all but one ─┤├ send the last ┤
+kernel        ├──────────── queued ────────────────────────┤ until a read has taken all of it
+                                  ┆ ready
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from iolab.calls import Call
 from iolab.recording.evidence import clock, kernel_stamp
 from iolab.recording.senders import Sent
-from iolab.recording.timeline import Link, Span, Stamp, exact
+from iolab.recording.stamp import Stamp, exact
+from iolab.recording.timeline import Link, Span
 
 
 @dataclass

@@ -76,7 +76,7 @@ def test_draining_until_the_kernel_refuses_is_right(capsys):
     [
         (
             lambda sock: sock.recv(1024),
-            "1,976 of 3,000 bytes lie in the kernel, and EPOLLET, asked again, told of 0 events",
+            "1,976 of 3,000 bytes lie in the kernel. EPOLLET, asked again, told of 0 events",
         ),
         (drain_lets_eagain_out, "EAGAIN is no failure"),
         (drain_forgets_the_end, "recv returns b''"),
@@ -123,7 +123,7 @@ def test_a_loop_that_is_woken_only_for_cause_is_right(capsys):
     [
         (lambda sock, world: read_to_end(sock, world, READ | WRITE), "WRITE is true at once"),
         (lambda sock, world: read_to_end(sock, world, READ | WRITE, end=False), "WRITE is true at once"),
-        (lambda sock, world: read_to_end(sock, world, end=False), "woken 1,001 times: the end is readable"),
+        (lambda sock, world: read_to_end(sock, world, end=False), "woken 1,001 times: the end stays readable"),
         (lambda sock, world: read_to_end(sock, world, waits_once_more=True), "your loop was still not back"),
         (lambda sock, world: sock.recv(1024), "your loop was still not back"),
         (lambda sock, world: read_to_end(sock, world)[:5], "You returned b'the f'"),
@@ -159,9 +159,9 @@ def waits_for_ever(socks, demultiplexer):
     [
         (lambda socks, world: [(number, sock.recv(1024)) for number, sock in enumerate(socks)], "socket 2 lay unread"),
         (waits_for_ever, "nothing was left to read"),
-        (lambda socks, world: sorted(first_come(socks, world)), "Messages came in sockets 2, 0, 1"),
-        (lambda socks, world: [message for _, message in first_come(socks, world)], "one (number, message) each"),
-        (lambda socks, world: [sock.close() for sock in socks], "Messages came in sockets 2, 0, 1"),
+        (lambda socks, world: sorted(first_come(socks, world)), "came from the sockets 2, 0, 1"),
+        (lambda socks, world: [message for _, message in first_come(socks, world)], "(number, message) came"),
+        (lambda socks, world: [sock.close() for sock in socks], "came from the sockets 2, 0, 1"),
         (lambda socks: [], "TypeError"),
         (lambda socks, world: None, "Not answered yet."),
     ],

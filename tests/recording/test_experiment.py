@@ -128,7 +128,9 @@ def test_pieces_are_met_one_by_one_without_a_low_water_mark():
 
 
 @every_model
-@pytest.mark.parametrize(("ending", "words"), [("close", "ended early"), ("die", "ended early"), ("reset", "ConnectionResetError")])
+@pytest.mark.parametrize(
+    ("ending", "words"), [("close", "ended early"), ("die", "ended early"), ("reset", "ConnectionResetError")]
+)
 def test_a_sender_that_stops_early_is_reported_as_the_kernel_reports_it(model, ending, words):
     with nothing_left_behind():
         timeline = run(model, Scenario((Delivery(20, 5000, ending=ending, sent=2000),)))

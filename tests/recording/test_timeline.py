@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from iolab.recording.assembling import timeline_of
 from iolab.recording.invariants import violations
 from iolab.recording.polling import FEW, merged
-from iolab.recording.timeline import APPLICATION, LINKS, STATES, Link, Span, Stamp, Timeline, exact
+from iolab.recording.stamp import Stamp, exact
+from iolab.recording.timeline import APPLICATION, LINKS, STATES, Link, Span, Timeline
 from tests.recording.observations import truths
 
 # Shrinking a whole run may take minutes; the first example that fails says enough.
@@ -44,12 +45,29 @@ def test_json_has_the_keys_that_other_programs_rely_on():
     whole = json.loads(Timeline("blocking", {"nbytes": 3}, (span,)).to_json())
     assert whole["version"] == 1
     assert {"model", "facts", "spans", "links"} <= whole.keys()
-    wanted = {"lane": "application", "state": "copy", "start_ns": 5, "end_ns": 9, "thread_id": 7, "call": "read", "nbytes": 3}
+    wanted = {
+        "lane": "application",
+        "state": "copy",
+        "start_ns": 5,
+        "end_ns": 9,
+        "thread_id": 7,
+        "call": "read",
+        "nbytes": 3,
+    }
     assert wanted.items() <= whole["spans"][0].items()
     assert "evidence" in whole["spans"][0]
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"version": 2}', '{"version": 1}', '{"version": 1, "model": "x", "facts": {}, "spans": [{}], "links": []}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "{}",
+        '{"version": 2}',
+        '{"version": 1}',
+        '{"version": 1, "model": "x", "facts": {}, "spans": [{}], "links": []}',
+    ],
+)
 def test_text_that_is_no_timeline_is_refused_in_words(text):
     with pytest.raises(ValueError, match="not a Timeline"):
         Timeline.from_json(text)
@@ -103,7 +121,9 @@ def test_a_stamp_outside_its_own_interval_is_refused():
 
 
 def test_repr_says_in_one_line_what_was_read():
-    timeline = Timeline("epoll", {"nbytes": 1024, "evidence": "clock"}, (Span(APPLICATION, "user", exact(0), exact(2_500_000)),))
+    timeline = Timeline(
+        "epoll", {"nbytes": 1024, "evidence": "clock"}, (Span(APPLICATION, "user", exact(0), exact(2_500_000)),)
+    )
     assert repr(timeline) == "<Timeline of epoll: 1,024 bytes in 2.5 ms, 1 spans, by clock>"
 
 
@@ -114,5 +134,3 @@ def test_a_timeline_that_cannot_be_true_is_called_so():
         (Link("ready", "kernel", 5, APPLICATION, 9), Link("complete", "kernel", 9, APPLICATION, 9)),
     )  # fmt: skip
     assert len(violations(wrong)) == 4
-
-

@@ -17,7 +17,7 @@ import time
 from typing import NamedTuple
 
 from iolab.recording.senders import Sent
-from iolab.recording.timeline import Stamp
+from iolab.recording.stamp import Stamp
 
 try:
     from resource import RUSAGE_THREAD, getrusage

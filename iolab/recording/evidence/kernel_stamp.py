@@ -14,7 +14,7 @@ from iolab.kernel import socket_timestamps, thread_state
 from iolab.kernel.socket_timestamps import ClockOffset
 from iolab.kernel.thread_state import ThreadState
 from iolab.recording.channel import Channel
-from iolab.recording.timeline import Stamp
+from iolab.recording.stamp import Stamp
 
 NAME = "kernel-stamp"
 TRAILER = 1  # bytes beyond those that the reader wants, in the same segment; they fetch the stamp

@@ -1,0 +1,84 @@
+"""What the command line accepts; everything that can be wrong is found here, before anything is opened."""
+
+import argparse
+import os
+from pathlib import Path
+
+from iolab.models import MODELS
+from iolab.recording.evidence import BEST, NAMES
+from iolab.recording.scenario import MAX_BYTES, MAX_DELAY_MS, MAX_SENDERS, TRANSPORTS
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with the whole complaint on one line."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _number(low: float, high: float, kind=int):
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a number from {low:,} to {high:,}, not {text!r}") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be from {low:,} to {high:,}, not {text}")
+        return value
+
+    return parse
+
+
+def _writable(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise argparse.ArgumentTypeError(f"cannot write {text}: {what}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"cannot write {text}: permission denied")
+    return path
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The parser of `iolab COMMAND ...`; `command` is the name of the command, the rest its options."""
+    parser = _Parser(prog="iolab", description="I/O models, measured on this machine by the kernel's own evidence.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    doctor = commands.add_parser(
+        "doctor", help="what is live here, and why not", epilog="example: iolab doctor",
+        description="What this machine offers: models and evidence, each with the kernel's own reason when missing.",
+    )  # fmt: skip
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    timeline = commands.add_parser(
+        "timeline", help="one model, one run",
+        description="Run one model; print the sentence and the table; save what is asked for.",
+        epilog="example: iolab timeline epoll --wait-ms 100 --png epoll.png",
+    )  # fmt: skip
+    timeline.add_argument("model", metavar="MODEL", choices=[model.NAME for model in MODELS],
+                          help=", ".join(model.NAME for model in MODELS))  # fmt: skip
+    compare = commands.add_parser(
+        "compare", help="every model on one scenario",
+        description="Every model that works here on one scenario: a table, and one figure.",
+        epilog="example: iolab compare --wait-ms 100 --png compare.png",
+    )  # fmt: skip
+    compare.add_argument(
+        "--runs", type=_number(1, 99), default=3, help="runs of each model; the median one is shown (default 3)"
+    )
+    for command in (timeline, compare):
+        command.add_argument(
+            "--wait-ms",
+            type=_number(0, MAX_DELAY_MS, float),
+            default=200.0,
+            help="how long nothing comes (default 200)",
+        )
+        command.add_argument(
+            "--bytes", type=_number(1, MAX_BYTES), default=1 << 20, help="bytes from each sender (default 1048576)"
+        )
+        command.add_argument(
+            "--senders", type=_number(1, MAX_SENDERS), default=1, help="how many; the first comes last (default 1)"
+        )
+        command.add_argument("--transport", choices=TRANSPORTS, default="tcp", help="tcp (default), pipe or socketpair")
+        command.add_argument("--evidence", choices=NAMES, default=BEST, help=f"how much to use (default {BEST})")
+        command.add_argument("--png", type=_writable, metavar="F", help="save the figure as PNG")
+        command.add_argument("--svg", type=_writable, metavar="F", help="save the figure as SVG")
+        command.add_argument("--json", type=_writable, metavar="F", help="save the data as JSON")
+    return parser
