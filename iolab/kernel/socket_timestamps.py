@@ -15,7 +15,7 @@ socket(7), SO_TIMESTAMPNS; Documentation/networking/timestamping.rst. Python has
 
 import socket
 import struct
-from time import clock_gettime_ns, monotonic_ns
+from time import monotonic_ns, time_ns
 from typing import NamedTuple
 
 SO_TIMESTAMPNS = 35  # SO_TIMESTAMPNS_OLD of asm-generic/socket.h: x86-64 and arm64
@@ -31,12 +31,10 @@ class ClockOffset(NamedTuple):
 
 def realtime_offset(attempts: int = 50) -> ClockOffset:
     """The narrowest of several brackets monotonic, realtime, monotonic."""
-    from time import CLOCK_REALTIME
-
     best = None
     for _ in range(attempts):
         before = monotonic_ns()
-        realtime = clock_gettime_ns(CLOCK_REALTIME)
+        realtime = time_ns()  # CLOCK_REALTIME
         after = monotonic_ns()
         if best is None or after - before < best.width_ns:
             best = ClockOffset(realtime - (before + after) // 2, after - before)

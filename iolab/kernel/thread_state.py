@@ -37,7 +37,7 @@ def _read(path: str) -> str:
 
 
 def thread_state(process_id: int, thread_id: int) -> ThreadState:
-    """Look once. Raises FileNotFoundError when there is no such thread, or no /proc."""
+    """Look once. OSError when there is no such thread (any more), or no /proc."""
     folder = f"/proc/{process_id}/task/{thread_id}"
     before_ns = monotonic_ns()
     with open(f"{folder}/stat", "rb") as file:

@@ -19,7 +19,7 @@ import select
 
 from iolab.calls import CallNamer, unrecorded
 from iolab.models.readiness import READ, WRITE, read_when_ready
-from iolab.models.reads import Work
+from iolab.models.reads import Work, prepared
 
 NAME = "epoll"
 LEVEL, EDGE, ONE_SHOT = "level", "edge", "one-shot"
@@ -74,6 +74,7 @@ def read_into(fd: int, buffer, call: CallNamer = unrecorded, work: Work | None =
 
 def read_many(reads, call: CallNamer = unrecorded, work: Work | None = None, trigger: str = LEVEL) -> list[int]:
     """Fill each (fd, buffer) of `reads` in the order in which data arrives; the counts in the order given."""
+    reads = prepared(reads)  # wrong ones are refused before the kernel lends anything
     return read_when_ready(EpollDemultiplexer(call, trigger), reads, call, work)
 
 

@@ -36,7 +36,7 @@ class Demultiplexer(Protocol):
     def wait(self, timeout: float | None = None) -> list[tuple[int, int]]:
         """Sleep until something is ready or `timeout` seconds are over; pairs (fd, events), [] on time-out.
 
-        None waits for ever, 0 not at all. An error or a hang-up is reported as READ: the read will tell.
+        None waits for ever, 0 not at all. An error or a hang-up makes a watched descriptor ready: the call will tell.
         """
 
     def close(self) -> None:

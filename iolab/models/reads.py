@@ -18,8 +18,8 @@ def prepared(reads: Iterable[tuple[int, object]]) -> list[tuple[int, memoryview]
             raise ValueError(f"reads[{number}]: the descriptor must be an integer of at least 0, not {fd!r}")
         if fd in seen:
             raise ValueError(f"reads[{number}]: descriptor {fd} is there twice; one buffer for each")
-        if view.readonly or not view.nbytes:
-            raise ValueError(f"reads[{number}]: the buffer must be writable and hold at least 1 byte")
+        if view.readonly or not view.nbytes or not view.c_contiguous:
+            raise ValueError(f"reads[{number}]: the buffer must be writable, contiguous and hold at least 1 byte")
         seen.add(fd)
         result.append((fd, view.cast("B")))
     return result

@@ -49,8 +49,9 @@ def _signals(fd: int, number: int, call: CallNamer) -> Iterator[None]:
             fcntl.fcntl(fd, rt.F_SETOWN_EX, this_thread)
         with call("fcntl", fd):
             fcntl.fcntl(fd, rt.F_SETSIG, number)
-        with call("fcntl", fd):  # F_SETFL sets all flags, it does not add one
-            fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+        now = fcntl.fcntl(fd, fcntl.F_GETFL)  # F_SETFL sets all flags, it does not add one
+        with call("fcntl", fd):
+            fcntl.fcntl(fd, fcntl.F_SETFL, now | os.O_ASYNC)
         yield
     finally:
         fcntl.fcntl(fd, fcntl.F_SETFL, flags)
@@ -67,8 +68,9 @@ def _handlers(signals: set[int], arrived: list[int], call: CallNamer) -> Iterato
             arrived.append(number)
 
     main = threading.current_thread() is threading.main_thread()  # only there may Python set a handler
-    old_mask, old = signal.pthread_sigmask(signal.SIG_BLOCK, signals), {}
+    old_mask, old = signal.pthread_sigmask(signal.SIG_BLOCK, ()), {}
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         for number in signals if main else ():
             old[number] = signal.signal(number, handler)
         yield

@@ -53,7 +53,7 @@ class Channel:
 
     def _open_pipe(self, nbytes: int) -> None:
         read_fd, write_fd = os.pipe()
-        self._ends = [open(read_fd, "rb", 0), open(write_fd, "wb", 0)]  # noqa: SIM115: close() closes them
+        self._ends = [open(read_fd, "rb", 0), open(write_fd, "wb", 0)]  # noqa: SIM115
         with suppress(PermissionError):  # above /proc/sys/fs/pipe-max-size: more than one wait, which is honest
             fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, nbytes)
 

@@ -48,7 +48,7 @@ def test_arming_with_all_flags_kept_is_right(capsys):
         (lambda fd, number: arm(fd, number, setsig=False), f"Signal {int(signal.SIGIO)} came, with descriptor 0"),
         (lambda fd, number: signal.pause(), "TooLong"),
         (lambda fd: None, "TypeError"),
-        (lambda fd, number: arm(-1, number), "OSError"),
+        (lambda fd, number: arm(-1, number), "ValueError"),
         (None, "TypeError"),
     ],
 )
