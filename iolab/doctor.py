@@ -22,7 +22,7 @@ class Finding:
     why: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """All findings, and the machine they were made on; shows as a table in a notebook."""
 
@@ -38,6 +38,8 @@ class Report:
         lines = [f"{key}: {value}" for key, value in self.machine.items()]
         lines += [f"{each.kind:8}  {each.name:{width}}  {each.state:7}  {each.why}" for each in self.findings]
         return "\n".join(lines)
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         machine = " · ".join(f"{escape(key)} {escape(str(value))}" for key, value in self.machine.items())

@@ -32,14 +32,15 @@ def main(notebook: str) -> None:
                 if time.monotonic() > deadline or server.poll() is not None:
                     sys.exit(f"JupyterLab did not start:\n{log.read_text()}")
                 time.sleep(0.2)
-            base = found[0].split("/lab")[0].rstrip("/") + "/"
-            page = get(base + "lab/tree/" + notebook)
+            base, name = found[0].split("/lab")[0].rstrip("/") + "/", Path(notebook).name  # it serves the folder
+            page = get(base + "lab/tree/" + name)
             assert b"JupyterLab" in page, "the page is not JupyterLab's"
-            model = json.loads(get(base + "api/contents/" + notebook))
+            model = json.loads(get(base + "api/contents/" + name))
             assert model["type"] == "notebook", model["type"]
             assert model["content"]["cells"], "the notebook is empty"
             settings = json.loads(get(base + "lab/api/settings/@jupyterlab/apputils-extension:kernels-settings"))
-            assert '"commsOverSubshells": "disabled"' in json.dumps(settings["schema"]) or "disabled" in json.dumps(settings)
+            default = settings["schema"]["properties"]["commsOverSubshells"]["default"]
+            assert default == "disabled", f"iolab's settings are not in force: {default}"
         finally:
             server.terminate()
             server.wait(20)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from iolab.drawing.words import duration, fetching, size, waiting
+from iolab.drawing.words import copied_by, duration, fetching, size, waiting
 from iolab.recording.timeline import Timeline
 
 
@@ -60,10 +60,7 @@ def comparison_table(timelines: Sequence[Timeline], worked: Sequence[Timeline] =
     for timeline in timelines:
         facts = timeline.facts
         share = 100 * facts["cpu_ns"] / (facts["wall_ns"] or 1)
-        copied_by = ", ".join(
-            dict.fromkeys(span.lane for span in timeline.spans if span.state in ("copy", "handover") and span.nbytes)
-        )
-        row = [timeline.model, waiting(timeline), fetching(timeline), copied_by or "-", f"{sum(facts['calls'].values()):,}",
+        row = [timeline.model, waiting(timeline), fetching(timeline), copied_by(timeline), f"{sum(facts['calls'].values()):,}",
                f"{facts['voluntary_switches']}", f"{share:.1f} %", size(facts["nbytes"])]  # fmt: skip
         rows.append(row + ([f"{slices.get(timeline.model) or 0:,}"] if worked else []))
     headings = ["model", "while it waited, the thread", "then", "copied by", "calls", "sleeps", "CPU", "read"]

@@ -50,6 +50,12 @@ def fetching(timeline: Timeline) -> str:
     return ", ".join(parts) or "nothing was copied"
 
 
+def copied_by(timeline: Timeline) -> str:
+    """The lanes whose threads fetched the bytes: "application"; "nobody" when none came."""
+    lanes = dict.fromkeys(span.lane for span in timeline.spans if span.state in ("copy", "handover") and span.nbytes)
+    return ", ".join(lanes) or "nobody"
+
+
 def title(timeline: Timeline) -> str:
     """The finding, for the head of a figure."""
     return f"{timeline.model}: {waiting(timeline)}; {fetching(timeline)}"
@@ -84,4 +90,9 @@ def signature(timeline: Timeline) -> list[str]:
         first = f"RECORDING of {facts['recorded']} · {first}"
     calls, each = sum(facts.get("calls", {}).values()), facts.get("recorder_ns_per_call", 0)
     share = 100 * calls * each / (facts.get("wall_ns") or 1)
-    return [first] + [f"recording cost about {duration(each)} a call, {share:.0f} % of this run"] * (share >= 1)
+    copier = copied_by(timeline)
+    lines = [first, "nothing was copied" if copier == "nobody" else f"copied by the {copier} thread"]
+    if facts.get("refused", 0) > 1 or share >= 1:
+        percent = f"{share:.0f}" if share >= 1 else "less than 1"
+        lines.append(f"recording cost about {duration(each)} a call, {percent} % of this run")
+    return lines

@@ -140,8 +140,8 @@ def check_first_come(first_come: Callable) -> None:
         return wrong(f"Your thread slept for ever while {lay}. Wait for all in one call; read where it points.")
     if error:
         return wrong(f"Your function did not come to its end: {error!r}.")
-    if got is None:
-        return unanswered("Your function returned None.")
+    if not got:
+        return unanswered(f"Your function returned {got!r}.")
     if got != [(number, messages[number]) for number in order]:
         return wrong(f"(number, message) came from the sockets 2, 0, 1, in this order; you returned {got!r}.")
     return right("One thread, three sockets, and nobody stood in anybody's way: the order is the order of arrival.")

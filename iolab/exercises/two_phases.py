@@ -77,7 +77,7 @@ def check_two_phases(two_phases: Callable) -> None:
     if copy_ns > wait_ns:
         return wrong("Your copy_ns is nearly all of the time. Nothing was there yet when your first clock stopped, so recv "
                      "itself went to sleep: it held the wait and the copy. Wait until the socket is ready, then recv. "
-                     "(poll takes milliseconds, select takes seconds; without a time-out both wait for as long as needed.)")  # fmt: skip
+                     "A socket can be written to at any time, so select's second list does not wait; and a time-out of 0 does not either.")  # fmt: skip
     return right(
         "One call slept and copied nothing, the other copied and did not sleep. That is how multiplexing splits a read."
     )
