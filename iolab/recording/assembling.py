@@ -59,7 +59,7 @@ def application_lane(seen: Observation) -> tuple[list[Span], list[Link]]:
             ready, woken_by = _woken(call, stream, streams)
             asleep = kernel_stamp.state_during(seen.looks, call.start_ns, ready.ns)
             slept = f"slept {call.slept}×" + (f", /proc: {asleep}" if asleep else "")
-            add("blocked", start, ready, f"clock, {slept}", call)
+            add("blocked", _asleep_from(call, ready, seen), ready, f"clock, {slept}", call)
             add("handover", ready, end, f"clock, {ready.source}", call, call.nbytes)
             links.extend(_arrows(call, ready, woken_by))
         elif call.slept:
@@ -77,6 +77,14 @@ def application_lane(seen: Observation) -> tuple[list[Span], list[Link]]:
                 links.append(Link("complete", stream.lanes[1], call.end_ns, APPLICATION, call.end_ns))
     add("user", exact(cursor), exact(seen.end_ns), "clock")
     return spans, links
+
+
+def _asleep_from(call: Call, ready: Stamp, seen: Observation) -> Stamp:
+    """The bar begins with the call. The thread slept a little later: after no more CPU time than it used in all."""
+    awake_ns = seen.after.cpu_ns - seen.before.cpu_ns
+    preempted = seen.after.involuntary_switches > seen.before.involuntary_switches
+    latest_ns = ready.ns if preempted else min(call.start_ns + awake_ns, ready.ns)
+    return Stamp(call.start_ns, call.start_ns, latest_ns, "clock, thread CPU time")
 
 
 def _woken(call: Call, stream: Stream | None, streams: dict[int, Stream]) -> tuple[Stamp, Stream]:

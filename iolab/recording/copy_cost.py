@@ -76,7 +76,7 @@ def copy_cost_of(nbytes: int, repeats: int) -> CopyCost | None:
     recv_ns, discard_ns, memcpy_ns = [], [], []
     with ExitStack() as stack:
         # Begins at a page. On some processors a copy to a place a few bytes further into its page than the source
-        # is ten times slower, and a bytearray of this size begins 16 bytes into one.
+        # is ten times slower, and a bytearray can begin 16 bytes into one.
         buffer = stack.enter_context(mmap.mmap(-1, nbytes))
         writer, reader = _connected(stack, nbytes)
         memcpy = partial(buffer.__setitem__, slice(None), data)
