@@ -112,7 +112,7 @@ def solutions():
                 yield pytest.param(path, cell, id=f"{path.stem}:{cell.id}")
 
 
-@pytest.mark.parametrize(("path", "cell"), solutions())
+@pytest.mark.parametrize(("path", "cell"), list(solutions()))
 def test_folded_solution_is_judged_right(path, cell, monkeypatch):
     assert "<details>" in cell.source
     assert "</details>" in cell.source
@@ -120,8 +120,9 @@ def test_folded_solution_is_judged_right(path, cell, monkeypatch):
     monkeypatch.chdir(path.parent)
     imports = next(each for each in code_cells(path) if each.id == "imports")
     names, printed = {"__name__": "solution"}, io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    with contextlib.redirect_stdout(io.StringIO()):
         exec(compile(imports.source, path.name, "exec"), names)
+    with contextlib.redirect_stdout(printed):
         exec(compile(code, cell.id, "exec"), names)
     assert printed.getvalue().startswith("Right."), printed.getvalue()
 

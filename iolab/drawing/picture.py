@@ -43,6 +43,8 @@ class Picture(Figure):
     def __repr__(self) -> str:
         return self.alternative_text
 
+    __str__ = __repr__
+
     def save(self, path: str) -> None:
         """Write a PNG, SVG or PDF, by the ending of `path`; text in an SVG stays text."""
         from matplotlib import rc_context

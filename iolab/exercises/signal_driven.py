@@ -1,12 +1,9 @@
 """Checks of the chapter on signal-driven I/O: a learner's code on a real socket that sends real signals.
 
-    check       arm, send ──> kernel ── signal ──> learner's function: look, wait, read
-                what is pending, which flags, whose handler? <── returned, raised, or not back in time
-
-No clock and no thread: the check sends in the middle of the very call that a race would need.
+check       arm, send ──> kernel ── signal ──> learner's function: look, wait, read
+            what is pending, which flags, whose handler? <── returned, raised, or not back in time
 """
 
-import fcntl
 import os
 import signal
 import socket
@@ -19,8 +16,12 @@ from iolab.exercises.checking import right, unanswered, wrong
 from iolab.exercises.multiplexing import TooLong, attempt
 from iolab.kernel.realtime_signals import F_OWNER_EX, F_OWNER_TID, F_SETOWN_EX, F_SETSIG, sigtimedwait
 
-NUMBER = signal.SIGRTMIN + 9
-SIGNALS = {signal.SIGIO, *range(signal.SIGRTMIN, signal.SIGRTMAX + 1)}
+try:
+    import fcntl
+
+    NUMBER, SIGNALS = signal.SIGRTMIN + 9, {signal.SIGIO, *range(signal.SIGRTMIN, signal.SIGRTMAX + 1)}
+except (ImportError, AttributeError):  # Windows has no such signals; the file still imports
+    fcntl = NUMBER = SIGNALS = None
 MESSAGE, ENOUGH = b"the book", 1000
 
 
@@ -65,7 +66,7 @@ def check_arm(arm: Callable) -> None:
 
 
 class Letterbox:
-    """A socket to which MESSAGE comes "before" the look, "between" look and arm, or "after"; or a signal is "stale"."""
+    """A socket to which MESSAGE comes at the moment that a race needs, without a clock and without a thread."""
 
     def __init__(self, when: str, ours: socket.socket, peer: socket.socket) -> None:
         self.when, self.ours, self.peer, self.sent = when, ours, peer, False
@@ -118,8 +119,7 @@ def check_look_first(read_one: Callable) -> None:
 
 def check_work_until_data(work_until_data: Callable) -> None:
     """Does work_until_data(sock, work) work until SIGIO interrupts it, return the message, put all back?"""
-    ours, peer = socket.socketpair()
-    armed = []  # for each slice of work, whether signals were on
+    (ours, peer), armed = socket.socketpair(), []  # for each slice of work, whether signals were on
 
     def work() -> None:
         armed.append(fcntl.fcntl(ours, fcntl.F_GETFL) & os.O_ASYNC)
