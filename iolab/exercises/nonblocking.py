@@ -82,7 +82,7 @@ def pipe() -> Iterator[tuple[int, object]]:
 
 def check_ask_and_work(ask_and_work: Callable) -> None:
     """`ask_and_work(fd, nbytes, work)` reads so many bytes, fewer at the end, and works whenever nothing is there."""
-    if is_open(ask_and_work, "Fill the gaps: how much to ask for, what to do at “not yet”, how the end of the stream shows."):
+    if is_open(ask_and_work, "Fill the gaps: how much to ask for, what to do at “not yet”, how the end shows."):
         return
     for acts, expected in (([b"", b"", b"Dear", b"", b" reader"], b"Dear reader"), ([b"", b"Dear", None], b"Dear")):
         worked, todo = [], list(acts)

@@ -6,7 +6,7 @@
     spans      ├── blocked ────┼── handover ──┤                   what follows from the three
 
 Rules, in this order: a call that was refused is `refused`. A call that slept is `blocked` until the data was ready
-and `handover` from then on. A call that did not sleep and returned bytes is `copy`, whole: entry and exit are
+and `handover` from then on; it is `handover` as a whole if the data was there before. A call that did not sleep and returned bytes is `copy`, whole: entry and exit are
 inside. Any other call is `call`, and the time between two calls is `user`.
 """
 
@@ -55,15 +55,17 @@ def application_lane(seen: Observation) -> tuple[list[Span], list[Link]]:
         stream, cursor = streams.get(call.fd), call.end_ns
         if call.errno == EAGAIN:
             add("refused", start, end, "clock, EAGAIN", call)
-        elif call.slept and (call.name in WAITS or (call.name in READS and stream)):
+        elif call.slept and _waited(call, stream, streams):
             ready, woken_by = _woken(call, stream, streams)
             asleep = kernel_stamp.state_during(seen.looks, call.start_ns, ready.ns)
             slept = f"slept {call.slept}×" + (f", /proc: {asleep}" if asleep else "")
             add("blocked", _asleep_from(call, ready, seen), ready, f"clock, {slept}", call)
             add("handover", ready, end, f"clock, {ready.source}", call, call.nbytes)
             links.extend(_arrows(call, ready, woken_by))
-        elif call.slept:
+        elif call.slept and call.name not in READS | WAITS:
             add("blocked", start, end, f"clock, slept {call.slept}×", call)
+        elif call.slept and call.nbytes:  # for the interpreter's lock, or for memory
+            add("handover", start, end, f"clock, slept {call.slept}× although data was there", call, call.nbytes)
         elif call.nbytes:
             add("copy", start, end, "clock, never slept: an upper bound", call, call.nbytes)
         else:
@@ -77,6 +79,14 @@ def application_lane(seen: Observation) -> tuple[list[Span], list[Link]]:
                 links.append(Link("complete", stream.lanes[1], call.end_ns, APPLICATION, call.end_ns))
     add("user", exact(cursor), exact(seen.end_ns), "clock")
     return spans, links
+
+
+def _waited(call: Call, stream: Stream | None, streams: dict[int, Stream]) -> bool:
+    """Whether a call that slept did so for data: not if that was there before the call began."""
+    if call.name in READS:
+        return stream is not None and not stream.was_ready(call.start_ns)
+    pending = [each for each in streams.values() if each.consumed < each.wanted]
+    return call.name in WAITS and not any(each.was_ready(call.start_ns) for each in pending)
 
 
 def _asleep_from(call: Call, ready: Stamp, seen: Observation) -> Stamp:

@@ -1,6 +1,7 @@
 """What a Timeline says of itself besides its bars: the scenario, the totals, the machine, the evidence.
 
-Times that are moments are CLOCK_MONOTONIC in nanoseconds, like the spans; durations end in _ns or _ms.
+Times that are moments are CLOCK_MONOTONIC in nanoseconds, like the spans. Of a delivery, `ready` is the best stamp,
+clipped to the end of the read that took the last byte; `ready_stamps` are all of them, as they were taken.
 """
 
 import os

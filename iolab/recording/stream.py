@@ -31,9 +31,17 @@ class Stream:
         last = sum(sent.nbytes for sent in self.sends)
         return kernel_stamp.narrowed(bracket, self.received) if number == last else bracket
 
+    def _wake_up(self) -> Stamp | None:
+        return self.arrival(self.consumed + min(self.low_water, max(1, self.wanted - self.consumed)))
+
+    def was_ready(self, ns: int) -> bool:
+        """Whether what wakes a reader was there before `ns` for certain: a call that slept then had other reasons."""
+        stamp = self._wake_up()
+        return stamp is not None and stamp.latest_ns <= ns
+
     def ready(self, from_ns: int, to_ns: int) -> Stamp:
         """When a sleeping reader was woken for this stream, known to be between the two moments."""
-        stamp = self.arrival(self.consumed + min(self.low_water, max(1, self.wanted - self.consumed)))
+        stamp = self._wake_up()
         if stamp is None:
             return Stamp(to_ns, from_ns, to_ns, "unknown: the sender left no stamp")
         return stamp.within(from_ns, to_ns)

@@ -7,10 +7,16 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from iolab.calls import Call
 from iolab.recording.assembling import timeline_of
+from iolab.recording.evidence.clock import Counters
 from iolab.recording.invariants import violations
+from iolab.recording.observation import Observation
 from iolab.recording.polling import FEW, merged
+from iolab.recording.scenario import Delivery, Scenario
+from iolab.recording.senders import Sent
 from iolab.recording.stamp import Stamp, exact
+from iolab.recording.stream import Stream
 from iolab.recording.timeline import APPLICATION, LINKS, STATES, Link, Span, Timeline
 from tests.recording.observations import truths
 
@@ -134,3 +140,13 @@ def test_a_timeline_that_cannot_be_true_is_called_so():
         (Link("ready", "kernel", 5, APPLICATION, 9), Link("complete", "kernel", 9, APPLICATION, 9)),
     )  # fmt: skip
     assert len(violations(wrong)) == 4
+
+
+def test_a_call_that_slept_although_the_data_was_there_did_not_wait_for_it():
+    stream = Stream(("peer", "kernel"), 100, 1, [Sent(1_000, 2_000, 100)])
+    calls = [Call("read", 5, 50_000, 90_000, 100, 0, 1)]
+    seen = Observation(
+        "any", Scenario((Delivery(0, 100),)), {5: stream}, calls, 1, 0, 95_000, Counters(0, 0, 0), Counters(0, 1, 0)
+    )
+    states = [span.state for span in timeline_of(seen).lane(APPLICATION)]
+    assert states == ["user", "handover", "user"]
