@@ -12,8 +12,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from iolab.exercises.attempting import TooLong, attempt, is_open, pipe, raised
 from iolab.exercises.checking import right, wrong
-from iolab.exercises.nonblocking import TooLong, attempt, is_open, pipe, raised, unread
+from iolab.kernel.socket_queue import unread
 
 MESSAGE, REST = b"Dear reader", b", and the next message"
 

@@ -5,54 +5,17 @@ check       socketpair, send ─────────> learner's function: wa
 """
 
 import select
-import signal
 import socket
-import sys
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
+from iolab.exercises.attempting import TooLong, attempt
 from iolab.exercises.checking import right, unanswered, wrong
+from iolab.kernel.socket_queue import unread
 from iolab.models.multiplexing_epoll import EpollDemultiplexer
 from iolab.models.readiness import READ
 
-try:
-    from fcntl import ioctl
-    from termios import FIONREAD
-except ImportError:  # Windows has neither; the file still imports
-    ioctl = FIONREAD = None
-
-LIMIT_S = 2.0
 IN_VAIN, OFTEN = 100, 1000  # so many wake-ups with nothing to read, or at all, and a loop is said to spin
-
-
-class TooLong(BaseException):
-    """The learner's function did not come back. No Exception: it passes `except Exception`."""
-
-
-def attempt(function: Callable, *arguments) -> tuple[object, BaseException | None]:
-    """What the learner's function returned, or None and what it raised; TooLong after LIMIT_S in the main thread."""
-
-    def ring(*_) -> None:
-        raise TooLong(f"not back after {LIMIT_S:g} seconds")
-
-    main = threading.current_thread() is threading.main_thread()  # only there may Python set a handler
-    handler = signal.signal(signal.SIGALRM, ring) if main else None
-    try:
-        if main:
-            signal.setitimer(signal.ITIMER_REAL, LIMIT_S, 0.5)  # again, should somebody catch the first
-        return function(*arguments), None
-    except (Exception, TooLong) as error:
-        return None, error
-    finally:
-        if main:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)
-
-
-def unread(sock: socket.socket) -> int:
-    """How many bytes lie in the kernel for `sock`, 0 if it is closed: FIONREAD, tcp(7), unix(7)."""
-    return int.from_bytes(ioctl(sock, FIONREAD, bytes(4)), sys.byteorder) if sock.fileno() >= 0 else 0
 
 
 def check_drain(drain: Callable) -> None:

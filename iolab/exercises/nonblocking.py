@@ -1,83 +1,23 @@
-"""Checks of the chapter on nonblocking I/O, and how an answer is tried out: under a limit, with its errors explained.
+"""Checks of the chapter on nonblocking I/O.
 
     answer   read ─ EAGAIN ─ work() ─ read ─ EAGAIN ─ work() ─ read ─ 4 bytes ...
     check                      └ nothing yet            └ sends 4 bytes
 
-* If the world goes on only inside work(), the check needs no clock: who asks without working waits for ever.
-* An alarm ends a call that sleeps for ever: the signal wakes the thread, and Python's handler raises. signal(7)
+If the world goes on only inside work(), the check needs no clock: who asks without working waits for ever.
 """
 
-import fcntl
 import os
-import signal
 import socket
-import sys
-import termios
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 
-from iolab.exercises.checking import right, unanswered, wrong
+from iolab.exercises.attempting import TooLong, attempt, is_open, pipe, raised
+from iolab.exercises.checking import right, wrong
+from iolab.kernel.socket_queue import unread
 
-LIMIT_S = 2.0
-
-
-class TooLong(BaseException):
-    """An answer was still busy when the time was over. No Exception: an answer may catch all of those."""
-
-
-def attempt(function: Callable, *arguments) -> tuple[object, BaseException | None]:
-    """What an answer returns, and None; or None, and what it raised. After LIMIT_S it raises TooLong."""
-
-    def ring(*_) -> None:
-        raise TooLong
-
-    if threading.current_thread() is not threading.main_thread():  # only there may Python set a handler
-        return function(*arguments), None
-    handler = signal.signal(signal.SIGALRM, ring)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, LIMIT_S, 0.2)  # again and again: `except: continue` eats some
-        return function(*arguments), None
-    except (Exception, TooLong) as error:
-        return None, error
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)
-
-
-def is_open(function: object, task: str) -> bool:
-    """Whether there is nothing to be tried yet, a gap or no function at all; says so."""
-    code = getattr(function, "__code__", None)
-    gap = code and (... in code.co_consts or "NotImplementedError" in code.co_names)
-    if gap or not callable(function):
-        unanswered(task if gap else "The check wants the function itself: its name, without parentheses behind it.")
-    return bool(gap) or not callable(function)
-
-
-def raised(error: BaseException) -> None:
-    """An error that has no explanation of its own."""
-    why = (
-        "it was still busy when the time was over" if isinstance(error, TooLong) else f"{type(error).__name__}: {error}"
-    )
-    wrong(f"Your function did not come to its end: {why}.")
-
-
-def unread(fd: int) -> int:
-    """How many bytes lie in the kernel for this descriptor: FIONREAD, ioctl_pipe(2)."""
-    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
-
-
-@contextmanager
-def pipe() -> Iterator[tuple[int, object]]:
-    """A reading end for the answer, which may close it, and a file for the check to write to."""
-    read_fd, write_fd = os.pipe()
-    with open(read_fd, "rb", 0), open(write_fd, "wb", 0) as sender:
-        given = os.dup(read_fd)
-        try:
-            yield given, sender
-        finally:
-            with suppress(OSError):
-                os.close(given)
+try:
+    import fcntl
+except ImportError:  # Windows: the file still imports
+    fcntl = None
 
 
 def check_ask_and_work(ask_and_work: Callable) -> None:

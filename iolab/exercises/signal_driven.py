@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from iolab.exercises.attempting import TooLong, attempt
 from iolab.exercises.checking import right, unanswered, wrong
-from iolab.exercises.multiplexing import TooLong, attempt
 from iolab.kernel.realtime_signals import F_OWNER_EX, F_OWNER_TID, F_SETOWN_EX, F_SETSIG, sigtimedwait
 
 try:

@@ -15,11 +15,11 @@ from contextlib import suppress
 from time import monotonic_ns, thread_time_ns
 from typing import NamedTuple
 
+from iolab.exercises.attempting import TooLong, attempt, is_open, raised
 from iolab.exercises.checking import right, wrong
-from iolab.exercises.nonblocking import TooLong, attempt, is_open, raised
 from iolab.kernel import page_cache
+from iolab.kernel.socket_queue import unread
 from iolab.recording.channel import Channel
-from iolab.recording.copy_cost import unread
 from iolab.recording.scenario import Delivery
 from iolab.recording.senders import Senders
 

@@ -17,7 +17,6 @@ recv(2), tcp(7), ioctl_tty(2) for FIONREAD.
 import mmap
 import select
 import socket
-import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
@@ -25,11 +24,7 @@ from statistics import median
 from time import monotonic_ns
 from typing import NamedTuple
 
-try:
-    from fcntl import ioctl
-    from termios import FIONREAD
-except ImportError:  # not Unix: the file still imports
-    ioctl = FIONREAD = None
+from iolab.kernel.socket_queue import unread
 
 MAX_BYTES, MAX_REPEATS = 64 << 20, 10_000
 QUEUE_LIMIT_S = 5
@@ -121,11 +116,6 @@ def _queued(writer: socket.socket, reader: socket.socket, data: bytes) -> bool:
         if not writable:
             return bool(readable) and not rest and unread(reader) == len(data)
         rest = rest[writer.send(rest) :]
-
-
-def unread(sock: socket.socket) -> int:
-    """How many bytes lie in the socket's queue: FIONREAD, tcp(7)."""
-    return int.from_bytes(ioctl(sock, FIONREAD, bytes(4)), sys.byteorder)
 
 
 def _timed(function: Callable[[], object]) -> tuple[int, object]:

@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from iolab.exercises import nonblocking
+from iolab.exercises import attempting
 from iolab.exercises.blocking import check_read_all, check_read_exactly, check_read_lines
 
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(monkeypatch):
-    monkeypatch.setattr(nonblocking, "LIMIT_S", 0.3)
+    monkeypatch.setattr(attempting, "LIMIT_S", 0.3)
     fds, threads = os.listdir("/proc/self/fd"), threading.active_count()
     yield
     assert os.listdir("/proc/self/fd") == fds

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from iolab.exercises import multiplexing
+from iolab.exercises import attempting
 from iolab.exercises.multiplexing import check_drain, check_first_come, check_no_spinning
 from iolab.models.readiness import READ, WRITE
 from tests.streams import open_descriptors
@@ -12,7 +12,7 @@ from tests.streams import open_descriptors
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind(monkeypatch):
-    monkeypatch.setattr(multiplexing, "LIMIT_S", 0.3)
+    monkeypatch.setattr(attempting, "LIMIT_S", 0.3)
     before, handler = open_descriptors(), signal.getsignal(signal.SIGALRM)
     yield
     assert open_descriptors() == before

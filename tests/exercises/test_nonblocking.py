@@ -8,13 +8,13 @@ from contextlib import suppress
 
 import pytest
 
-from iolab.exercises import nonblocking
+from iolab.exercises import attempting
 from iolab.exercises.nonblocking import check_ask_and_work, check_send_all, check_two_flags
 
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(monkeypatch):
-    monkeypatch.setattr(nonblocking, "LIMIT_S", 0.3)
+    monkeypatch.setattr(attempting, "LIMIT_S", 0.3)
     fds, handler = os.listdir("/proc/self/fd"), signal.getsignal(signal.SIGALRM)
     yield
     assert os.listdir("/proc/self/fd") == fds

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from iolab.exercises import multiplexing
+from iolab.exercises import attempting
 from iolab.exercises.signal_driven import check_arm, check_look_first, check_work_until_data
 from iolab.kernel.realtime_signals import F_OWNER_EX, F_OWNER_TID, F_SETOWN_EX, F_SETSIG
 from tests.streams import kernel_state
@@ -16,7 +16,7 @@ from tests.streams import kernel_state
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind(monkeypatch):
-    monkeypatch.setattr(multiplexing, "LIMIT_S", 0.3)
+    monkeypatch.setattr(attempting, "LIMIT_S", 0.3)
     before = kernel_state()
     yield
     assert kernel_state() == before
