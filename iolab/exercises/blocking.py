@@ -125,7 +125,7 @@ def check_read_all(read_all: Callable) -> None:
         for sender in senders:  # whoever still sleeps in a read wakes up now, at the end of the stream
             sender.close()
         for thread in set(threading.enumerate()) - set(before):
-            thread.join(0.5)
+            thread.join(2)
         threading.excepthook = hook
     error = errors[0] if errors else error
     if isinstance(error, TooLong) and left:
