@@ -91,7 +91,7 @@ def test_compare_shows_every_model_and_saves_all_timelines(tmp_path):
 
 def test_compare_with_several_senders_draws_their_order(tmp_path):
     png = tmp_path / "many.png"
-    done = iolab("compare", "--wait-ms", 60, "--senders", 3, "--bytes", 1000, "--runs", 1, "--png", png)
+    done = iolab("compare", "--wait-ms", 30, "--senders", 2, "--bytes", 1000, "--runs", 1, "--png", png)
     assert (done.returncode, done.stderr) == (0, "")
     assert png.exists()
 

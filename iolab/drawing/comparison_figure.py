@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from iolab.drawing.bands import bands
 from iolab.drawing.palette import FAINT, INK, LOOKS
 from iolab.drawing.picture import Picture, legend, legend_inches
-from iolab.drawing.words import duration, fetching, signature, size, waiting
+from iolab.drawing.words import duration, fetching, joint_signature, size, waiting
 from iolab.recording.timeline import APPLICATION, Span, Timeline
 
 WIDTH = 0.74
@@ -39,7 +39,7 @@ def draw_comparison(timelines: Sequence[Timeline]) -> Picture:
         _column(picture, upper, column, timeline, timeline.facts["begin_ns"], 1e6)
         _column(picture, lower, column, timeline, ready, 1e3)
     picture.text(0.015, 1 - 0.2 / height, _finding(timelines), fontsize=11, fontweight="bold", va="center")
-    picture.text(0.015, 1 - 0.43 / height, signature(timelines[0])[0], fontsize=7.5, color=FAINT, va="center")
+    picture.text(0.015, 1 - 0.36 / height, joint_signature(timelines), fontsize=7.5, color=FAINT, va="top")
     legend(picture, states)
     return picture
 

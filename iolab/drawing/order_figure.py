@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from iolab.drawing.bands import bands
 from iolab.drawing.palette import FAINT, LOOKS
 from iolab.drawing.picture import Picture, bar, label, legend, legend_inches
-from iolab.drawing.words import duration, sentence, signature
+from iolab.drawing.words import duration, joint_signature, sentence
 from iolab.recording.timeline import APPLICATION, KERNEL, PEER, Timeline
 
 HEAD_IN, AXIS_IN = 0.78, 0.3
@@ -31,7 +31,7 @@ def draw_order(timelines: Sequence[Timeline]) -> Picture:
     picture.text(
         0.015, 1 - 0.2 / height, f"{models}: {_finding(timelines)}", fontsize=11, fontweight="bold", va="center"
     )
-    picture.text(0.015, 1 - 0.45 / height, signature(timelines[0])[0], fontsize=7.5, color=FAINT, va="center")
+    picture.text(0.015, 1 - 0.36 / height, joint_signature(timelines), fontsize=7.5, color=FAINT, va="top")
     legend(picture, states)
     return picture
 

@@ -9,6 +9,7 @@ from PIL import Image
 from iolab.drawing.palette import ARROWS, INK, LOOKS
 
 SHADES = 8
+NARROWEST_LABEL = 14  # pixels: no word fits into less, and measuring text takes time
 
 
 def _palette() -> Image.Image:
@@ -72,6 +73,8 @@ def label(picture: Picture, axes, low: float, high: float, middle: float, *choic
     """Write the first of `choices` that fits between `low` and `high`; False when none does."""
     left, right = axes.get_xlim()
     low, high = max(low, left), min(high, right)
+    if (high - low) / (right - left) * axes.bbox.width < NARROWEST_LABEL:
+        return False
     for choice in choices:
         text = axes.text((low + high) / 2, middle, choice, ha="center", va="center", fontsize=size, color="black")
         text.set_bbox({"facecolor": "white", "alpha": 0.78, "edgecolor": "none", "pad": 1.2})

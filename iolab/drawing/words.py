@@ -1,5 +1,7 @@
 """A Timeline in words: the title of its figure, one sentence, the line that signs it."""
 
+from collections.abc import Sequence
+
 from iolab.recording.timeline import APPLICATION, Timeline
 
 _UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns"))
@@ -47,6 +49,8 @@ def fetching(timeline: Timeline) -> str:
     copy = timeline.total_ns("copy")
     parts = [f"wake-up {duration(wake_up)}"] * bool(wake_up)
     parts += [f"wake-up and copy {duration(both)}"] * bool(both) + [f"copy {duration(copy)}"] * bool(copy)
+    if not parts and timeline.facts.get("nbytes"):
+        return "bytes were copied; when they were ready is not known"
     return ", ".join(parts) or "nothing was copied"
 
 
@@ -96,3 +100,9 @@ def signature(timeline: Timeline) -> list[str]:
         percent = f"{share:.0f}" if share >= 1 else "less than 1"
         lines.append(f"recording cost about {duration(each)} a call, {percent} % of this run")
     return lines
+
+
+def joint_signature(timelines: Sequence[Timeline]) -> str:
+    """The same for several Timelines of one scenario; of those that polled, what recording cost."""
+    costs = [(each.model, line) for each in timelines for line in signature(each) if line.startswith("recording")]
+    return "\n".join([signature(timelines[0])[0], *(f"{model}: {line}" for model, line in costs if "less" not in line)])

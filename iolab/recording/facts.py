@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 from collections import Counter
+from errno import EAGAIN
 
 from iolab.recording.observation import Observation
 
@@ -34,7 +35,7 @@ def facts_of(seen: Observation) -> dict:
                 "done_ns": reads[-1].end_ns if reads else None,
             }
         )
-    refused = sum(bool(call.errno) for call in seen.calls)
+    refused = sum(call.errno == EAGAIN for call in seen.calls)
     switches = seen.after.voluntary_switches - seen.before.voluntary_switches
     return {
         "transport": seen.scenario.transport,

@@ -3,7 +3,7 @@
     read ─ EAGAIN ─ read ─ EAGAIN ─ read ─ EAGAIN ─ ...        ├──────── refused: read, 83,412 calls ────────┤
 
 Up to FEW polls of a run are kept one by one, so that a figure can draw each. Of more, only those shortly before
-the first bytes are; the others become one span for each stretch that nothing longer than the loop's own overhead
+some bytes are; the others become one span for each stretch that nothing longer than the loop's own overhead
 interrupts. No poll is left out and none is invented.
 """
 
@@ -14,7 +14,7 @@ from statistics import median
 from iolab.recording.timeline import Span
 
 FEW = 200
-CLOSE_NS = 200_000  # polls this close to the first bytes are kept: a figure shows the last refusals one by one
+CLOSE_NS = 200_000  # polls this close before bytes are kept: a figure shows the last refusals one by one
 LOOP_NS = 20_000  # a gap that is longer than this, and than ten usual ones, is something else: work, a lost CPU
 
 
@@ -24,28 +24,36 @@ def merged(spans: Iterable[Span]) -> list[Span]:
     if sum(span.state == "refused" for span in spans) <= FEW:
         return spans
     gaps = [b.duration_ns for a, b, c in zip(spans, spans[1:], spans[2:], strict=False) if _between_polls(a, b, c)]
-    first_bytes = next((span.start.ns for span in spans if span.nbytes), spans[-1].end.ns)
     limit = max(LOOP_NS, 10 * median(gaps)) if gaps else LOOP_NS
-    until = first_bytes - CLOSE_NS
+    close = _close_to_bytes(spans)
     result = []
     for number, span in enumerate(spans):
         last = result[-1] if result else None
         following = spans[number + 1] if number + 1 < len(spans) else None
-        if last and _poll_again(last, span, until):
+        if last and not close[number] and _poll_again(last, span):
             result[-1] = _joined(last, span)
         elif not (
             last
             and following
             and _between_polls(last, span, following)
-            and _poll_again(last, following, until)
+            and not close[number + 1]
             and span.duration_ns <= limit
         ):  # otherwise it is a gap in the middle of what the next step joins
             result.append(span)
     return result
 
 
-def _poll_again(last: Span, span: Span, until_ns: int) -> bool:
-    return last.state == span.state == "refused" and last.call == span.call and span.end.ns < until_ns
+def _close_to_bytes(spans: list[Span]) -> list[bool]:
+    """Of each span, whether bytes came less than CLOSE_NS after its end."""
+    close, next_bytes = [], float("inf")
+    for span in reversed(spans):
+        close.append(next_bytes - span.end.ns < CLOSE_NS)
+        next_bytes = span.start.ns if span.nbytes else next_bytes
+    return close[::-1]
+
+
+def _poll_again(last: Span, span: Span) -> bool:
+    return last.state == span.state == "refused" and last.call == span.call
 
 
 def _between_polls(before: Span, gap: Span, after: Span) -> bool:
