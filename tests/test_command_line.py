@@ -153,6 +153,12 @@ def test_a_file_that_cannot_be_written_after_all_is_one_line_and_exit_code_1(tmp
     assert "No space left" in done.stderr
 
 
+def test_more_bytes_than_an_experiment_may_hold_are_refused_before_it_begins():
+    done = iolab("timeline", "blocking", "--bytes", 1 << 28, "--senders", 2)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "268,435,456" in done.stderr
+
+
 def test_what_a_model_lacks_is_one_line_and_exit_code_1(monkeypatch, capsys):
     monkeypatch.setattr(MODELS[0], "unavailable", lambda: "read: Function not implemented")
     assert commands.run(["timeline", MODELS[0].NAME]) == 1

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 TRANSPORTS = ("tcp", "pipe", "socketpair")
 COMPLETE, CLOSE, RESET, DIE = "complete", "close", "reset", "die"
 ENDINGS = (COMPLETE, CLOSE, RESET, DIE)
-MAX_DELAY_MS, MAX_BYTES, MAX_SENDERS = 600_000, 1 << 30, 64
+MAX_DELAY_MS, MAX_SENDERS = 600_000, 64
+MAX_BYTES = 1 << 28  # of all deliveries together: the experiment holds them three times
 MAX_PIECES = 1000  # a sender's report of them must fit into a pipe that nobody reads meanwhile
 
 
@@ -76,6 +77,7 @@ class Scenario:
     def __post_init__(self) -> None:
         if not 1 <= len(self.deliveries) <= MAX_SENDERS:
             raise ValueError(f"deliveries must be from 1 to {MAX_SENDERS}, not {len(self.deliveries)}")
+        _within("nbytes of all deliveries", self.nbytes, 1, MAX_BYTES, "bytes")
         if self.transport not in TRANSPORTS:
             raise ValueError(f"transport must be one of {', '.join(TRANSPORTS)}, not {self.transport!r}")
         if self.transport != "tcp" and any(each.ending == RESET for each in self.deliveries):

@@ -220,6 +220,7 @@ def test_an_experiment_runs_in_another_thread():
         (lambda: Delivery(ending="explode"), "ending"),
         (lambda: Delivery(sent=5), "sent"),
         (lambda: Scenario(()), "deliveries"),
+        (lambda: Scenario((Delivery(nbytes=1 << 28),) * 2), "nbytes of all"),
         (lambda: Scenario(transport="pigeon"), "transport"),
         (lambda: Scenario((Delivery(ending="reset", sent=1),), "pipe"), "reset"),
         (lambda: Scenario(time_limit_s=0), "time_limit_s"),
