@@ -107,6 +107,10 @@ class Recorder:
         self._nbytes = nbytes
         return nbytes
 
+    def slept_elsewhere(self) -> None:
+        """What the thread has slept until now is not to be booked on its next call."""
+        self._calls.append((None, -1, 0, 0, None, 0, getrusage(RUSAGE_THREAD).ru_nvcsw))
+
     def calls(self, switches_before: int = 0) -> list[Call]:
         """All calls in order of time; `switches_before` is the thread's ru_nvcsw when recording began."""
         refused = [Call(*call, None, EAGAIN, 0) for call in self._refused]
@@ -116,4 +120,5 @@ class Recorder:
         for name, fd, start, end, nbytes, errno, switches in self._calls:
             slept = 0 if switches is None else switches - known
             known = known if switches is None else switches
-            yield Call(name, fd, start, end, nbytes, errno, slept)
+            if name is not None:
+                yield Call(name, fd, start, end, nbytes, errno, slept)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from errno import EAGAIN, EBADF
+from resource import RUSAGE_THREAD, getrusage
 
 import pytest
 
@@ -235,3 +236,16 @@ def test_an_interrupt_inside_a_call_is_written_down_and_passed_on():
         signal.signal(signal.SIGALRM, old)
     (call,) = recorder.calls()
     assert (call.name, call.errno) == ("pause", -1)
+
+
+def test_a_sleep_between_two_calls_is_not_booked_on_the_next_one():
+    recorder = Recorder()
+    before = getrusage(RUSAGE_THREAD).ru_nvcsw
+    time.sleep(0.01)
+    recorder.slept_elsewhere()
+    with recorder("read", 0):
+        until = time.monotonic() + 0.001
+        while time.monotonic() < until:
+            pass
+    (call,) = recorder.calls(before)
+    assert call.slept == 0

@@ -20,7 +20,7 @@ LOOKS = {
     "peer": Look("#CC79A7", "", "the sender sends"),
     "device": Look("#CC79A7", "xx", "the device works"),
     "queued": Look("#0072B2", "", "bytes lie in the kernel"),
-    "user": Look("#009E73", "", "own code, or without a CPU"),
+    "user": Look("#009E73", "", "between named calls: own code, or no CPU"),
     "call": Look("#56B4E9", "", "in a call, awake"),
     "refused": Look("#E69F00", "||", "polls: asked, and got \u201cnot yet\u201d (EAGAIN)"),
     "blocked": Look("#DDDDDD", "//", "asleep in a call"),

@@ -43,12 +43,17 @@ def waiting(timeline: Timeline) -> str:
 
 def fetching(timeline: Timeline) -> str:
     """What came after: "wake-up and copy took 182 µs", "wake-up 74 µs, copy 175 µs"."""
-    spans = timeline.lane(APPLICATION)
-    both = sum(span.duration_ns for span in spans if span.state == "handover" and span.nbytes)
-    wake_up = sum(span.duration_ns for span in spans if span.state == "handover" and not span.nbytes)
-    copy = timeline.total_ns("copy")
-    parts = [f"wake-up {duration(wake_up)}"] * bool(wake_up)
-    parts += [f"wake-up and copy {duration(both)}"] * bool(both) + [f"copy {duration(copy)}"] * bool(copy)
+    fetched: dict[str, list[int]] = {"wake-up": [], "wake-up and copy": [], "copy": []}
+    for span in timeline.lane(APPLICATION):
+        if span.state == "handover":
+            fetched["wake-up and copy" if span.nbytes else "wake-up"].append(span.duration_ns)
+        elif span.state == "copy":
+            fetched["copy"].append(span.duration_ns)
+    parts = [
+        f"{what} {duration(sum(times))}" + (f" in {len(times)} calls" if len(times) > 1 else "")
+        for what, times in fetched.items()
+        if sum(times)
+    ]
     if not parts and timeline.facts.get("nbytes"):
         return "bytes were copied; when they were ready is not known"
     return ", ".join(parts) or "nothing was copied"
@@ -85,9 +90,10 @@ def signature(timeline: Timeline) -> list[str]:
     cpus = facts.get("cpus") or 0
     where = {"tcp": "loopback TCP", "pipe": "a pipe", "socketpair": "a socket pair"}
     runs = f"the median of {facts['runs']} runs" if facts.get("runs", 1) > 1 else "one run"
+    discarded = f", {facts['discarded']} discarded" if facts.get("discarded") else ""
     first = (
         f"{size(facts.get('nbytes_asked', 0))} over {where.get(facts.get('transport'), '?')} · {facts.get('kernel')} · "
-        f"{cpus} CPU{'s' * (cpus != 1)} · {runs}, {facts.get('discarded', 0)} discarded · "
+        f"{cpus} CPU{'s' * (cpus != 1)} · {runs}{discarded} · "
         f"evidence: {facts.get('evidence')}"
     )
     if facts.get("recorded"):

@@ -102,7 +102,7 @@ def check_look_first(read_one: Callable) -> None:
             box = Letterbox(when, ours, peer)
             got, error = attempt(read_one, ours, box.arm, box.wait)
         if isinstance(error, TooLong):
-            came = {"before": "before your look", "between": "after your look, before arm()"}.get(when, "and was read")
+            came = {"before": "before your look", "between": "before the signals were on"}.get(when, "and was read")
             return wrong(f"The message came {came}. No signal will, and you sleep for ever: arm, look, then wait.")
         if isinstance(error, BlockingIOError):
             return wrong("You let EAGAIN out. A signal tells of an arrival, and its data may be gone: wait again.")
@@ -113,7 +113,7 @@ def check_look_first(read_one: Callable) -> None:
         if got != MESSAGE:
             return wrong(f"The message was {MESSAGE!r}; you returned {got!r}.")
     return right(
-        "Before, between, after, and with a signal left over: first arm, then look, and wait only after EAGAIN."
+        "Before arm(), inside it, asleep, and with a signal left over: first arm, then look, and wait only after EAGAIN."
     )
 
 
@@ -147,4 +147,4 @@ def check_work_until_data(work_until_data: Callable) -> None:
     if on or handler is not harmless or mask & SIGNALS:
         left = "O_ASYNC is still on" if on else "SIGIO is blocked" if mask & SIGNALS else "your handler is still there"
         return wrong(f"The message is right, but {left}: the next signal will surprise somebody.")
-    return right(f"{len(armed)} slices of work and not one question. And all is as it was: flags, handler, mask.")
+    return right(f"{len(armed)} slices of work and not one question. And flags, handler and mask are as they were.")

@@ -22,7 +22,7 @@ from typing import NamedTuple
 F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX, F_OWNER_TID = 10, 11, 15, 16, 0  # asm-generic/fcntl.h
 F_OWNER_EX = "@ii"  # struct f_owner_ex: kind of owner, its number
 _SIGSET_BYTES = 128  # sizeof(sigset_t) in glibc and musl
-POLL_IN, POLL_ERR, POLL_HUP = 1, 4, 6  # si_code of such a signal
+POLL_IN, POLL_HUP = 1, 6  # si_code of such a signal: from the one to the other
 
 
 class _SigInfo(ctypes.Structure):
@@ -44,11 +44,12 @@ class _Timespec(ctypes.Structure):
 
 
 class SignalInfo(NamedTuple):
-    """What came with one queued signal; `band` holds the events of poll(2), `code` is POLL_IN and so on."""
+    """What came with one signal. One that F_SETSIG chose has a `code` from POLL_IN to POLL_HUP, a descriptor, and in
+    `band` the events of poll(2); a plain SIGIO names no descriptor: `fd` is None."""
 
     signal: int
     code: int
-    fd: int
+    fd: int | None
     band: int
 
 
@@ -79,7 +80,8 @@ def sigtimedwait(signals, timeout_s: float | None = None) -> SignalInfo | None:
         if number != errno.EINTR:
             raise OSError(number, os.strerror(number), "sigtimedwait")
         # Between two bytecodes, that is here, the interpreter runs the handlers of signals that came.
-    return SignalInfo(info.si_signo, info.si_code, info.si_fd, info.si_band)
+    named = POLL_IN <= info.si_code <= POLL_HUP
+    return SignalInfo(info.si_signo, info.si_code, info.si_fd if named else None, info.si_band if named else 0)
 
 
 def unavailable() -> str | None:

@@ -7,8 +7,8 @@
 Two facts that surprise:
 * "Edge-triggered" tells of an arrival, not of a state. Read half of what came and wait again: silence, although
   the other half lies there. Level-triggered would tell again. So with EDGE one reads until EAGAIN.
-* The list holds open file descriptions, not numbers: after close(7) events for 7 may still come if a duplicate
-  is alive (epoll(7), Q6). And a regular file has no readiness at all: epoll_ctl says EPERM.
+* An entry is a pair of number and open file description (epoll(7), Q1): after close(7) events for 7 may still come
+  if a duplicate of the description is alive (Q6). And a regular file has no readiness at all: epoll_ctl says EPERM.
 
 ONE_SHOT tells once and is silent until armed again (EPOLL_CTL_MOD): for several threads on one list.
 

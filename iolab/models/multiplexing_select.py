@@ -4,10 +4,10 @@
     kernel            └─ looks at 0, 1, ... 9; waits ─┘
 
 Two facts that surprise:
-* The sets are bit fields of FD_SETSIZE = 1024 bits. Descriptor 1024 does not fit, however few are watched and
+* The sets are bit fields of FD_SETSIZE = 1024 bits, says the C library. Descriptor 1024 does not fit, however few are watched and
   whatever `ulimit -n` says: Python raises ValueError, C writes past the end of the array.
-* The kernel keeps nothing between two calls: the sets travel in and out each time, and it looks at every
-  descriptor up to the highest, also at those that nobody asked about.
+* The kernel keeps nothing between two calls: the sets travel in and out each time, and it runs
+  through all bits up to the highest number, and asks each file whose bit is set.
 
 So this demultiplexer keeps the sets itself. select(2); POSIX.1-2001; UNP 6.3.
 """

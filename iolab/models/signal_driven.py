@@ -34,7 +34,7 @@ except ImportError:  # Windows: unavailable() says so
     fcntl = None
 
 NAME = "signal-driven"
-# Not SIGIO, which may get lost, and not the first ones, which glibc, profilers and debuggers like to use.
+# Not SIGIO, which may get lost, and not the very first, which other libraries may have chosen too.
 SIGNAL_OFFSET = 9
 
 
@@ -49,9 +49,8 @@ def _signals(fd: int, number: int, call: CallNamer) -> Iterator[None]:
             fcntl.fcntl(fd, rt.F_SETOWN_EX, this_thread)
         with call("fcntl", fd):
             fcntl.fcntl(fd, rt.F_SETSIG, number)
-        now = fcntl.fcntl(fd, fcntl.F_GETFL)  # F_SETFL sets all flags, it does not add one
-        with call("fcntl", fd):
-            fcntl.fcntl(fd, fcntl.F_SETFL, now | os.O_ASYNC)
+        with call("fcntl", fd):  # F_SETFL sets all flags, it does not add one
+            fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_ASYNC)
         yield
     finally:
         fcntl.fcntl(fd, fcntl.F_SETFL, flags)

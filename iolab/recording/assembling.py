@@ -33,7 +33,7 @@ def timeline_of(seen: Observation) -> Timeline:
     spans, links = application_lane(seen)
     spans = merged(spans)
     for fd, stream in seen.streams.items():
-        more_spans, more_links = peer_and_queue(stream, [call for call in seen.calls if call.fd == fd])
+        more_spans, more_links = peer_and_queue(stream, seen.calls_of(fd))
         spans, links = spans + more_spans, links + more_links
     return Timeline(seen.model, facts_of(seen), tuple(spans), tuple(links))
 

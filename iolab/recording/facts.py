@@ -61,7 +61,7 @@ def facts_of(seen: Observation) -> dict:
         "machine": platform.machine(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "python": ".".join(map(str, sys.version_info[:3])),
-        "discarded": 0,
+        "discarded": seen.discarded,
     }
 
 

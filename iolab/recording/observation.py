@@ -29,3 +29,8 @@ class Observation:
     options: dict = field(default_factory=dict)
     work_slices: int | None = None
     recorder_ns_per_call: int = 0
+    discarded: int = 0
+
+    def calls_of(self, fd: int) -> list[Call]:
+        """The calls on one descriptor."""
+        return [call for call in self.calls if call.fd == fd]

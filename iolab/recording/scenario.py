@@ -64,8 +64,8 @@ class Delivery:
 class Scenario:
     """One delivery for each descriptor, over a transport of TRANSPORTS.
 
-    `one_wait` sets SO_RCVLOWAT, so that the kernel wakes the reader once, when all is there (TCP; other
-    transports have no such mark). Without it the reader meets the pieces as they come. After `time_limit_s` the
+    `one_wait` sets SO_RCVLOWAT, so that the kernel wakes the reader once, when all is there (only done
+    for TCP; a pipe has no such mark). Without it the reader meets the pieces as they come. After `time_limit_s` the
     senders are killed, and the kernel ends their streams: no experiment hangs.
     """
 

@@ -5,8 +5,10 @@
                sent BEFORE AFTER BYTES · closed BEFORE AFTER 0 · seen BEFORE AFTER STATE WCHAN SYSCALL
 
 While it waits it also looks at the reader's thread in /proc, from outside (kernel.thread_state).
-The stream stays open until stdin ends: the FIN of an early close would carry a younger time stamp into the
-reader's queue.
+The stream stays open until stdin ends, or for `grace_s`. Not shorter: the FIN of an early close would carry a
+younger time stamp into the reader's queue. Not for ever: TCP counts a low-water mark from what is still unread, so a
+reader that began with a part of the bytes in the queue, and took it, sleeps on although the rest has come. The
+end of the stream wakes it; the experiment discards that run.
 """
 
 import json
@@ -51,9 +53,13 @@ def _write_all(fd: int, data: memoryview) -> None:
         data = data[os.write(fd, data) :]
 
 
-def _end(fd: int, ending: str) -> None:
+def _end(fd: int, ending: str, grace_s: float | None) -> None:
     if ending == "complete":
-        select.select([0], [], [])
+        if not select.select([0], [], [], grace_s)[0]:
+            before_ns = monotonic_ns()
+            os.close(fd)
+            _tell("closed", before_ns, monotonic_ns(), 0)
+            select.select([0], [], [])
         return
     if ending == "die":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -72,7 +78,7 @@ def payload(nbytes: int) -> bytes:
 
 
 def main(plan: dict) -> None:
-    """Carry out `plan`: fd, sends as pairs (pause ms, bytes), trailer, ending, reader (process and thread id)."""
+    """Carry out `plan`: fd, sends (pause ms, bytes), trailer, ending, grace_s, time_limit_s, reader (process, thread)."""
     fd, sends = plan["fd"], plan["sends"]
     data = memoryview(payload(sum(nbytes for _, nbytes in sends) + plan["trailer"]))
     signal.setitimer(signal.ITIMER_REAL, START_LIMIT_S)  # SIGALRM's default action ends this process
@@ -95,7 +101,7 @@ def main(plan: dict) -> None:
         after_ns = monotonic_ns()
         offset += nbytes
         _tell("sent", before_ns, after_ns, nbytes)
-    _end(fd, plan["ending"])
+    _end(fd, plan["ending"], plan["grace_s"])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ _PROGRAM = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop()); runpy.run_module('iolab.recording.sender', {}, '__main__')"
 )
 START_LIMIT_S = 30
+GRACE_S = 0.1  # a stream with a low-water mark ends so long after its last byte
 
 
 class Sent(NamedTuple):
@@ -47,6 +48,7 @@ class Senders:
                 "trailer": trailer if delivery.ending == COMPLETE else 0,
                 "reader": reader if number == 0 else None,
                 "time_limit_s": self._time_limit_s,
+                "grace_s": GRACE_S if channel.low_water > 1 else None,
             }
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _PROGRAM, json.dumps(plan), _ROOT],

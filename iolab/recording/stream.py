@@ -56,7 +56,7 @@ def peer_and_queue(stream: Stream, reads: list[Call]) -> tuple[list[Span], list[
         spans.append(Span(peer, "peer", exact(sent.before_ns), exact(sent.after_ns), 0, name, sent.nbytes))
         if sent.nbytes:
             came = stream.arrival(offset + 1).within(sent.before_ns, _taken_ns(reads, offset))
-            links = [Link("data", peer, sent.before_ns, queue, max(came.ns, sent.before_ns))]
+            links.append(Link("data", peer, sent.before_ns, queue, max(came.ns, sent.before_ns)))
             events.append((came.ns, 0, sent.nbytes, came))
             offset += sent.nbytes
     events += [(read.end_ns, 1, -read.nbytes, exact(read.end_ns)) for read in reads if read.nbytes]
@@ -67,7 +67,21 @@ def peer_and_queue(stream: Stream, reads: list[Call]) -> tuple[list[Span], list[
         elif level > 0 >= level + change:
             spans.append(Span(queue, "queued", since, stamp, 0, "", None, since.source))
         level += change
-    return spans, links
+    return spans, links[-1:]
+
+
+def overslept(stream: Stream, calls: list[Call]) -> bool:
+    """Whether a read began before the last byte was sent, and came back only when the sender ended the stream."""
+    last = max((sent.before_ns for sent in stream.sends if sent.nbytes), default=0)
+    end = min((sent.before_ns for sent in stream.sends if not sent.nbytes), default=None)
+    if end is None or stream.low_water == 1 or sum(sent.nbytes for sent in stream.sends) < stream.wanted:
+        return False
+    return any(call.start_ns < last and call.end_ns >= end and call.slept for call in calls)
+
+
+def before_the_end(received: Stamp | None, sends: list[Sent]) -> bool:
+    """Whether a receive time stamp is that of data, and not of the segment that ended the stream."""
+    return received is not None and all(sent.nbytes or received.latest_ns < sent.before_ns for sent in sends)
 
 
 def _taken_ns(reads: list[Call], offset: int) -> int:

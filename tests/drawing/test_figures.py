@@ -64,7 +64,7 @@ def synthetic(model: str, wait_ms: float, nbytes: int, wake_us: int = 60, copy_n
 def overlapping(picture) -> list[tuple[str, str]]:
     """Pairs of texts whose boxes intersect, and texts that leave the figure."""
     renderer = picture.canvas.get_renderer()
-    picture.draw(renderer)
+    picture.draw_without_rendering()
     outside = set()  # tick labels beyond the limits exist, and are not drawn
     for axis in itertools.chain.from_iterable((axes.xaxis, axes.yaxis) for axes in picture.axes):
         low, high = sorted(axis.get_view_interval())

@@ -2,7 +2,7 @@
 
     sender    before ├──── send() ────┤ after
     kernel               ┆ netif_rx: stamped        later than `before`, and a little earlier than "ready"
-    looks         S sk_wait_data ·  ·  ·            /proc, from the sender's process, while the reader waits
+    looks         S wait_woken ·  ·  ·            /proc, from the sender's process, while the reader waits
 
 A receive time stamp is taken before TCP has worked on the segment, so it is a lower bound of "ready", as a rule
 by 2 to 20 µs. It narrows the sender's bracket from below. /proc tells that the thread was asleep, and where.
@@ -18,6 +18,7 @@ from iolab.recording.stamp import Stamp
 
 NAME = "kernel-stamp"
 TRAILER = 1  # bytes beyond those that the reader wants, in the same segment; they fetch the stamp
+FAR = 1 << 62  # some moment later; whoever knows more narrows it
 CLOCK_WAS_SET_NS = 1_000_000
 
 
@@ -47,12 +48,12 @@ def narrowed(bracket: Stamp | None, received: Stamp | None) -> Stamp | None:
     if received.latest_ns < bracket.earliest_ns:  # not this segment's
         return bracket
     ns = max(received.ns, bracket.earliest_ns)
-    latest = max(bracket.latest_ns, received.latest_ns)
+    latest = bracket.latest_ns if received.ns <= bracket.latest_ns else FAR
     return Stamp(ns, max(received.earliest_ns, bracket.earliest_ns), latest, "receive time stamp, sender's bracket")
 
 
 def state_during(looks: list[ThreadState], start_ns: int, end_ns: int) -> str:
-    """What /proc said of the thread between two moments: "S in sk_wait_data", or "" when nobody looked."""
+    """What /proc said of the thread between two moments: "S in wait_woken", or "" when nobody looked."""
     for look in looks:
         if start_ns <= look.before_ns and look.after_ns <= end_ns:
             known = look.wchan not in ("0", "-", "") and " " not in look.wchan
