@@ -1,7 +1,6 @@
 """Timelines: what they must never say, and that JSON keeps all of it."""
 
 import json
-from collections import Counter
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -118,7 +117,8 @@ def test_merging_polls_loses_none_and_leaves_no_gap(gaps):
     assert sum(span.calls_ns for span in result) == sum(inside for inside, _ in gaps)
     assert (result[0].start, result[-1].end) == (spans[0].start, spans[-1].end)
     assert all(a.end.ns == b.start.ns for a, b in zip(result, result[1:], strict=False))
-    assert result == spans if len(gaps) <= FEW else Counter(s.state for s in result)["refused"] <= len(gaps)
+    if len(gaps) <= FEW:
+        assert result == spans
 
 
 def test_a_stamp_outside_its_own_interval_is_refused():
