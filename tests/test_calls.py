@@ -11,7 +11,8 @@ from resource import RUSAGE_THREAD, getrusage
 
 import pytest
 
-from iolab.calls import SLEEP_IS_LONGER_THAN_NS, Recorder, unrecorded
+from iolab.calls import unrecorded
+from iolab.recorder import SLEEP_IS_LONGER_THAN_NS, Recorder
 
 resource = pytest.importorskip("resource", reason="no getrusage here: no recorder counts sleeps")
 pytestmark = pytest.mark.skipif(not hasattr(resource, "RUSAGE_THREAD"), reason="RUSAGE_THREAD is Linux's")

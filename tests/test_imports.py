@@ -15,7 +15,7 @@ import iolab
 
 PACKAGE = Path(iolab.__file__).parent
 ROOT = PACKAGE.parent
-FLOORS = ("calls", "kernel", "models", "recording", "drawing", "doctor", "exercises", "command_line")  # from the ground
+FLOORS = ("calls", "recorder", "kernel", "models", "aio_demo", "recording", "drawing", "doctor", "exercises", "command_line")  # from the ground
 GROUND = ("calls", "kernel")
 COMMAND_LINE = ("__main__", "commands", "options")  # more files of the highest floor
 POINTS_UP = {("iolab.recording.timeline", "_repr_png_", "iolab.drawing.timeline_figure")}  # the only one

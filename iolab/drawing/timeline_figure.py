@@ -62,19 +62,19 @@ def _zero_ns(timeline: Timeline) -> int:
 
 def _close_up(timeline: Timeline, zero: int) -> tuple[int, int]:
     """From a little before the data was ready until the model is done: what happened in between fills the panel."""
-    end = timeline.lane(APPLICATION)[-1].end.ns
+    end = timeline.done_ns
     after = max(end - zero, 1000)
     sends = [span.start.ns for span in timeline.lane(PEER) if span.end.ns > zero - 4 * after]
     before = min(max([zero - start for start in sends if start < zero], default=0) * 1.05, 1.2 * after)
     before = max(before, 0.15 * after)
-    return int(zero - before), int(end + 0.03 * (before + after))
+    return int(zero - before), int(end + 0.08 * (before + after))
 
 
 def _panel(picture, axes, timeline: Timeline, zero: int, unit: float, limits, narrowest: float) -> None:
     lanes = timeline.lanes
     axes.set_xlim(*((limit - zero) / unit for limit in limits))
     axes.set_ylim(len(lanes) - 0.45, -0.55)
-    axes.set_yticks(range(len(lanes)), [LANES.get(lane, lane) for lane in lanes], fontsize=8.5)
+    axes.set_yticks(range(len(lanes)), [_lane_name(timeline, lane) for lane in lanes], fontsize=8.5)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
     for side in ("top", "right", "left"):
@@ -89,6 +89,11 @@ def _panel(picture, axes, timeline: Timeline, zero: int, unit: float, limits, na
                 low, high = low - narrowest * pixel / 2, low + narrowest * pixel / 2
             bar(axes, span.state, low, high, row, edge=0.4 if high - low > 2 * pixel else 0)
             label(picture, axes, low, high, row, *_labels(span))
+
+
+def _lane_name(timeline: Timeline, lane: str) -> str:
+    ids = {each["lane"]: each["thread_id"] for each in timeline.facts.get("helpers", ())}
+    return f"helper\nthread {ids[lane]}" if lane in ids else LANES.get(lane, lane)
 
 
 def _labels(span: Span) -> list[str]:
@@ -123,7 +128,7 @@ def _bracket(axes, timeline: Timeline, zero: int) -> None:
     ready = (timeline.facts.get("deliveries") or [{}])[0].get("ready")
     if ready and ready["ns"] == zero and KERNEL in timeline.lanes:
         low, high = ((ns - zero) / 1e3 for ns in ready["interval_ns"])
-        row = timeline.lanes.index(APPLICATION) - 0.42
+        row = timeline.lanes.index(KERNEL) + 0.58
         axes.plot([low, high], [row, row], color=INK, linewidth=1, marker="|", markersize=6, clip_on=True, zorder=6)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from iolab.recording.timeline import APPLICATION, Timeline
+from iolab.recording.timeline import APPLICATION, HELPER, Timeline
 
 _UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns"))
 
@@ -28,7 +28,7 @@ def waiting(timeline: Timeline) -> str:
     """How the thread spent the wait: "slept 200 ms in read", "asked 83,412 times"."""
     blocked, refused = {}, timeline.facts.get("refused", 0)
     for span in timeline.lane(APPLICATION):
-        if span.state == "blocked":
+        if span.state == "blocked" and span.start.ns < timeline.done_ns:
             blocked[span.call] = blocked.get(span.call, 0) + span.duration_ns
     if refused > 1 and not blocked.keys() - {"clock_nanosleep"}:
         between = f", sleeping {duration(blocked['clock_nanosleep'])} in between" if blocked else ""
@@ -42,27 +42,49 @@ def waiting(timeline: Timeline) -> str:
 
 
 def fetching(timeline: Timeline) -> str:
-    """What came after: "wake-up and copy took 182 µs", "wake-up 74 µs, copy 175 µs"."""
-    fetched: dict[str, list[int]] = {"wake-up": [], "wake-up and copy": [], "copy": []}
-    for span in timeline.lane(APPLICATION):
-        if span.state == "handover":
-            fetched["wake-up and copy" if span.nbytes else "wake-up"].append(span.duration_ns)
-        elif span.state == "copy":
-            fetched["copy"].append(span.duration_ns)
-    parts = [
-        f"{what} {duration(sum(times))}" + (f" in {len(times)} calls" if len(times) > 1 else "")
-        for what, times in fetched.items()
-        if sum(times)
-    ]
+    """What came after: "wake-up and copy 182 µs", "in a helper wake-up and copy 74 µs, then wake-up 20 µs"."""
+    helpers = ", ".join(_fetched(timeline, [lane for lane in timeline.lanes if lane.startswith(HELPER)]))
+    own = ", ".join(_fetched(timeline, [APPLICATION]))
+    parts = [f"in a helper {helpers}"] * bool(helpers) + [f"then {own}" if helpers else own] * bool(own)
     if not parts and timeline.facts.get("nbytes"):
         return "bytes were copied; when they were ready is not known"
     return ", ".join(parts) or "nothing was copied"
 
 
+def _fetched(timeline: Timeline, lanes: Sequence[str]) -> list[str]:
+    fetched: dict[str, list[int]] = {"wake-up": [], "wake-up and copy": [], "copy": []}
+    amid = False
+    for span in (span for lane in lanes for span in timeline.lane(lane)):
+        if span.state == "handover":
+            fetched["wake-up and copy" if span.nbytes else "wake-up"].append(span.duration_ns)
+        elif span.state == "copy":
+            fetched["copy"].append(span.duration_ns)
+        amid = amid or (span.state == "user" and bool(span.nbytes))
+    parts = [
+        f"{what} {duration(sum(times))}" + (f" in {len(times)} calls" if len(times) > 1 else "")
+        for what, times in fetched.items()
+        if sum(times)
+    ]
+    return parts + ["copied in the midst of its own work"] * amid
+
+
 def copied_by(timeline: Timeline) -> str:
-    """The lanes whose threads fetched the bytes: "application"; "nobody" when none came."""
-    lanes = dict.fromkeys(span.lane for span in timeline.spans if span.state in ("copy", "handover") and span.nbytes)
-    return ", ".join(lanes) or "nobody"
+    """The lanes whose threads fetched the bytes: "application", "helper-1"; "nobody" when none came, "?" if unknown."""
+    threads = (APPLICATION, HELPER)
+    lanes = [span.lane for span in timeline.spans if span.nbytes and span.lane.startswith(threads)]
+    unknown = "?" if timeline.facts.get("asynchronous") and timeline.facts.get("nbytes") else "nobody"
+    return ", ".join(sorted(dict.fromkeys(lanes))) or unknown
+
+
+def copier(timeline: Timeline) -> str:
+    """The same as a clause: "copied by the application's own thread"."""
+    lanes = copied_by(timeline)
+    if lanes in ("nobody", "?"):
+        return {"nobody": "nothing was copied", "?": "who copied is not known by this evidence"}[lanes]
+    names = ["the application's own thread"] * (APPLICATION in lanes)
+    helpers = [each for each in timeline.facts.get("helpers", ()) if each["lane"] in lanes.split(", ")]
+    names += [f"helper thread {', '.join(str(each['thread_id']) for each in helpers)}"] * bool(helpers)
+    return "copied by " + " and ".join(names)
 
 
 def title(timeline: Timeline) -> str:
@@ -79,6 +101,8 @@ def sentence(timeline: Timeline) -> str:
         f"{timeline.model}: the thread {waiting(timeline)} until {size(facts.get('nbytes', 0))} had come; "
         f"{fetching(timeline)}. It used {100 * facts.get('cpu_ns', 0) / wall:.1f} % of a CPU; calls: {calls or 'none'}."
     )
+    if facts.get("asynchronous"):
+        text += f" The bytes were {copier(timeline)}." if copied_by(timeline) != "?" else f" {copier(timeline).capitalize()}."
     if facts.get("ended", "all bytes") != "all bytes":
         text += f" The end: {facts['ended']}."
     return text
@@ -100,8 +124,7 @@ def signature(timeline: Timeline) -> list[str]:
         first = f"RECORDING of {facts['recorded']} · {first}"
     calls, each = sum(facts.get("calls", {}).values()), facts.get("recorder_ns_per_call", 0)
     share = 100 * calls * each / (facts.get("wall_ns") or 1)
-    copier = copied_by(timeline)
-    lines = [first, "nothing was copied" if copier == "nobody" else f"copied by the {copier} thread"]
+    lines = [first, copier(timeline)]
     if facts.get("refused", 0) > 1 or share >= 1:
         percent = f"{share:.0f}" if share >= 1 else "less than 1"
         lines.append(f"recording cost about {duration(each)} a call, {percent} % of this run")

@@ -47,7 +47,7 @@ def _tried(function: Callable, delivery: Delivery) -> Trial:
         result, error = attempt(function, channel.socket, delivery.nbytes)
         end_ns, cpu_ns = monotonic_ns(), thread_time_ns() - cpu_ns
         left = unread(channel.socket) if channel.socket.fileno() >= 0 else 0
-        sent, _ = senders.stop()
+        sent, *_ = senders.stop()
     done = sum(each.nbytes for each in sent[0] if each.before_ns <= end_ns)
     return Trial(result, error, cpu_ns / (end_ns - start_ns), done, left)
 

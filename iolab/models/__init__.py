@@ -5,6 +5,7 @@ asynchronous ones, in which it is told that they have been fetched.
 """
 
 from iolab.models import (
+    asynchronous_threads,
     blocking,
     multiplexing_epoll,
     multiplexing_poll,
@@ -13,4 +14,12 @@ from iolab.models import (
     signal_driven,
 )
 
-MODELS = (blocking, nonblocking, multiplexing_select, multiplexing_poll, multiplexing_epoll, signal_driven)
+MODELS = (
+    blocking,
+    nonblocking,
+    multiplexing_select,
+    multiplexing_poll,
+    multiplexing_epoll,
+    signal_driven,
+    asynchronous_threads,
+)

@@ -6,18 +6,21 @@ open channels ─ start senders ─ counters, clock ─ model.read_into ─ cloc
 """
 
 import os
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from statistics import median
 from threading import get_native_id
 from time import monotonic_ns
 
-from iolab.calls import Recorder, unrecorded
+from iolab.calls import Call
 from iolab.kernel.socket_timestamps import realtime_offset
+from iolab.kernel.tasks import tasks
+from iolab.recorder import Recorder, recorder_ns_per_call
 from iolab.recording.assembling import timeline_of
 from iolab.recording.channel import Channel
 from iolab.recording.evidence import BEST, clock, kernel_stamp, rungs_up_to
+from iolab.recording.evidence.helper_threads import helpers_of
 from iolab.recording.observation import Observation
 from iolab.recording.scenario import Scenario
 from iolab.recording.sender import payload
@@ -52,7 +55,7 @@ def run(model, scenario: Scenario | None = None, evidence: str = BEST, work=None
     discarded = 0
     while True:
         seen = observe(model, scenario or Scenario(), evidence, work, **options)
-        late = any(overslept(stream, seen.calls_of(fd)) for fd, stream in seen.streams.items())
+        late = any(overslept(stream, seen.takes_of(fd), seen.asynchronous) for fd, stream in seen.streams.items())
         if not late or discarded == MOST_DISCARDED:
             return timeline_of(replace(seen, discarded=discarded))
         discarded += 1
@@ -86,6 +89,7 @@ def observe(model, scenario: Scenario, evidence: str = BEST, work=None, **option
         senders.start((os.getpid(), get_native_id()), kernel_stamp.TRAILER if stamps else 0)
         reads = [(channel.read_fd, buffer) for channel, buffer in zip(channels, buffers, strict=True)]
         offset = realtime_offset() if stamps else None
+        known, threads = tasks(os.getpid()) if kernel_stamp in rungs else {}, native_ids()
         senders.go(monotonic_ns())
         before, begin_ns = clock.counters(), monotonic_ns()
         try:
@@ -96,19 +100,25 @@ def observe(model, scenario: Scenario, evidence: str = BEST, work=None, **option
         except ConnectionError as error:  # the peer's doing, and what the experiment is about
             ended = f"{type(error).__name__}: {error.strerror}"
         end_ns, after = monotonic_ns(), clock.counters()
+        present = tasks(os.getpid()) if known else {}
         later = realtime_offset() if stamps else None
         received = [kernel_stamp.last_segment(channel, offset, later) if stamps else None for channel in channels]
-        sent, looks = senders.stop()
+        sent, looks, helper_looks = senders.stop()
         received = [stamp if before_the_end(stamp, each) else None for stamp, each in zip(received, sent, strict=True)]
         timed_out = senders.timed_out
         fds = [channel.read_fd for channel in channels]
     calls = recorder.calls(before.voluntary_switches)
+    helper_calls = [(each.thread_id, each.calls()) for each in recorder.helpers if each.calls()]
+    helpers = []
+    if any(call.completed for call in calls):
+        threads |= native_ids() | {each.thread_id for each in recorder.helpers}
+        helpers = helpers_of(known, present, helper_looks, threads, fds)
     streams = {}
     for number, (fd, delivery) in enumerate(zip(fds, scenario.deliveries, strict=True)):
         suffix = f"-{number + 1}" if len(fds) > 1 else ""
         lanes, low_water = (PEER + suffix, KERNEL + suffix), channels[number].low_water
         streams[fd] = Stream(lanes, delivery.nbytes, low_water, sent[number], received[number])
-        nbytes = sum(call.nbytes or 0 for call in calls if call.fd == fd)
+        nbytes = bytes_of(fd, calls)
         if buffers[number][:nbytes] != payload(nbytes) or buffers[number].count(NEVER_SENT) != delivery.nbytes - nbytes:
             raise RuntimeError(f"{model.NAME} returned {nbytes} bytes that are not the ones that were sent")
         if not ended and nbytes < delivery.nbytes:
@@ -120,20 +130,16 @@ def observe(model, scenario: Scenario, evidence: str = BEST, work=None, **option
         model.NAME, scenario, streams, calls, recorder.thread_id, begin_ns, end_ns, before, after,
         looks, ended or "all bytes", words,
         missing, options, counted.slices if counted else None, recorder_ns_per_call(),
+        helper_calls=helper_calls, helpers=helpers, looked_for_helpers=bool(known),
     )  # fmt: skip
 
 
-def recorder_ns_per_call(calls: int = 300, rounds: int = 5) -> int:
-    """What the recorder adds to a call that is refused, on this machine now: the median of several rounds."""
+def native_ids() -> set[int]:
+    """The threads of this process that Python knows, by the kernel's numbers."""
+    return {thread.native_id for thread in threading.enumerate()}
 
-    def spend(call) -> int:
-        start = monotonic_ns()
-        for _ in range(calls):
-            try:
-                with call("read", 0):
-                    raise BlockingIOError
-            except BlockingIOError:
-                pass
-        return monotonic_ns() - start
 
-    return max(0, round(median(spend(Recorder()) - spend(unrecorded) for _ in range(rounds)) / calls))
+def bytes_of(fd: int, calls: list[Call]) -> int:
+    """How many bytes of one descriptor a model has come by, in its own calls or by completions."""
+    told = [nbytes for call in calls for of, nbytes in call.completed if of == fd]
+    return sum(told) if told else sum(call.nbytes or 0 for call in calls if call.fd == fd)

@@ -8,16 +8,20 @@ import os
 import platform
 import sys
 from collections import Counter
-from errno import EAGAIN
+from errno import EAGAIN, EINPROGRESS
 
+from iolab.calls import COMPLETION
 from iolab.recording.observation import Observation
 
 
-def facts_of(seen: Observation) -> dict:
-    """The facts of one run, as plain data for JSON; the keys are the documentation."""
+def facts_of(seen: Observation, lanes: dict[int, str]) -> dict:
+    """The facts of one run, as plain data for JSON; the keys are the documentation.
+
+    `lanes` are the names of the helpers' lanes, by their thread ids.
+    """
     deliveries = []
     for (fd, stream), delivery in zip(seen.streams.items(), seen.scenario.deliveries, strict=True):
-        reads = [call for call in seen.calls if call.fd == fd and call.nbytes]
+        reads = [take for take in seen.takes_of(fd) if take.nbytes]
         got = sum(call.nbytes for call in reads)
         ready = stream.arrival(delivery.nbytes) if got == delivery.nbytes else None
         if ready:
@@ -35,7 +39,7 @@ def facts_of(seen: Observation) -> dict:
                 "done_ns": reads[-1].end_ns if reads else None,
             }
         )
-    refused = sum(call.errno == EAGAIN for call in seen.calls)
+    refused = sum(call.errno in (EAGAIN, EINPROGRESS) for call in seen.calls)
     switches = seen.after.voluntary_switches - seen.before.voluntary_switches
     return {
         "transport": seen.scenario.transport,
@@ -48,7 +52,10 @@ def facts_of(seen: Observation) -> dict:
         "cpu_ns": seen.after.cpu_ns - seen.before.cpu_ns,
         "voluntary_switches": switches,
         "involuntary_switches": seen.after.involuntary_switches - seen.before.involuntary_switches,
-        "calls": dict(Counter(call.name for call in seen.calls)),
+        "calls": dict(Counter(call.name for call in seen.calls if call.name != COMPLETION)),
+        "asynchronous": seen.asynchronous,
+        "looked_for_helpers": seen.looked_for_helpers,
+        "helpers": _helpers(seen, lanes),
         "refused": refused,
         "work_slices": seen.work_slices,
         "options": seen.options,
@@ -63,6 +70,16 @@ def facts_of(seen: Observation) -> dict:
         "python": ".".join(map(str, sys.version_info[:3])),
         "discarded": seen.discarded,
     }
+
+
+def _helpers(seen: Observation, lanes: dict[int, str]) -> list[dict]:
+    """The threads that worked for the application: of the model's own, and of others, what /proc said."""
+    own = [(thread_id, "by its own record", None) for thread_id, _ in seen.helper_calls]
+    others = [(helper.thread_id, helper.words, helper.cpu_ns) for helper in seen.helpers]
+    return [
+        {"lane": lanes[thread_id], "thread_id": thread_id, "evidence": words, "cpu_ns": cpu_ns}
+        for thread_id, words, cpu_ns in own + others
+    ]
 
 
 def _stamps(stream) -> list[dict]:

@@ -15,21 +15,19 @@ The two phases overlap here: while the thread copies, the kernel already fetches
 
 import mmap
 import os
-import tempfile
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 from iolab.kernel import page_cache
 from iolab.recording.evidence import clock
+from iolab.recording.files import BLOCK, check, dropped, file_with, filesystem_of
 
 try:
     from resource import RUSAGE_THREAD, getrusage
 except ImportError:
     RUSAGE_THREAD = getrusage = None
 
-MAX_BYTES, WARM_READS, ATTEMPTS = 1 << 30, 7, 3
-BLOCK = 512  # the unit of ru_inblock, getrusage(2)
+WARM_READS = 7
 
 
 class FileRead(NamedTuple):
@@ -64,41 +62,24 @@ def file_reads(folder: str = ".", nbytes: int = 4 << 20) -> FileReads:
     The file has no name, or loses it at once: however this ends, nothing is left behind. ValueError for a wrong
     argument, RuntimeError for what this machine lacks, OSError as the kernel says.
     """
-    if isinstance(nbytes, bool) or not isinstance(nbytes, int) or not 1 <= nbytes <= MAX_BYTES:
-        raise ValueError(f"nbytes must be from 1 to {MAX_BYTES:,}, not {nbytes!r}")
-    if not os.path.isdir(folder):
-        raise ValueError(f"folder must be a folder, not {folder!r}")
-    if reason := page_cache.unavailable() or clock.unavailable():
+    check(nbytes, folder)
+    if reason := clock.unavailable():
         raise RuntimeError(f"no evidence of the page cache on this machine: {reason}")
     data = os.urandom(nbytes)  # no file system can compress it
     # The buffer begins at a page: recording.copy_cost says why. Written to, so that its own pages exist.
-    with tempfile.TemporaryFile(dir=folder) as file, mmap.mmap(-1, nbytes) as buffer:
+    with file_with(data, folder) as fd, mmap.mmap(-1, nbytes) as buffer:
         buffer[:] = b"\xff" * nbytes
-        file.write(data)
-        file.flush()  # out of the program; the device has nothing yet
-        dropped = _dropped(file.fileno(), nbytes)
-        before_cold = page_cache.resident_pages(file.fileno(), nbytes)
-        first = _read(file.fileno(), buffer)
+        cold = dropped(fd, nbytes)
+        before_cold = page_cache.resident_pages(fd, nbytes)
+        first = _read(fd, buffer)
         same = buffer[:] == data
-        before_warm = page_cache.resident_pages(file.fileno(), nbytes)
-        reads = [_read(file.fileno(), buffer) for _ in range(WARM_READS)]
+        before_warm = page_cache.resident_pages(fd, nbytes)
+        reads = [_read(fd, buffer) for _ in range(WARM_READS)]
         same = same and buffer[:] == data
     return FileReads(
         nbytes, filesystem_of(folder), page_cache.pages(nbytes), before_cold, before_warm,
-        first if dropped else None, min(reads), same,
+        first if cold else None, min(reads), same,
     )  # fmt: skip
-
-
-def _dropped(fd: int, nbytes: int) -> bool:
-    """Make the file cold; whether that happened: its pages were in memory, and then none of them was."""
-    if not page_cache.resident_pages(fd, nbytes):  # a file system that keeps its files elsewhere: NFS, 9p, ZFS
-        return False
-    os.fsync(fd)
-    for _ in range(ATTEMPTS):
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        if not page_cache.resident_pages(fd, nbytes):
-            return True
-    return False
 
 
 def _read(fd: int, buffer) -> FileRead:
@@ -109,19 +90,3 @@ def _read(fd: int, buffer) -> FileRead:
         raise RuntimeError(f"the file system returned {nbytes:,} of {len(buffer):,} bytes")
     blocks = after.ru_inblock - usage.ru_inblock
     return FileRead(end_ns - start_ns, cpu_end_ns - cpu_ns, after.ru_nvcsw - usage.ru_nvcsw, blocks * BLOCK)
-
-
-def filesystem_of(folder: str) -> str:
-    """The type of the file system that `folder` is on: ext4, overlay, tmpfs; "unknown" when /proc does not say."""
-    wanted, best = Path(folder).resolve(), (-1, "unknown")
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.split() for line in file]
-    except OSError:
-        return best[1]
-    for words in lines:
-        # Field 5 is the mount point, spaces in it as \040; the type follows a lone "-" (proc_pid_mountinfo(5)).
-        point = Path(words[4].replace("\\040", " "))
-        if wanted.is_relative_to(point) and len(point.parts) >= best[0]:  # a later mount hides an earlier one
-            best = len(point.parts), words[words.index("-") + 1]
-    return best[1]

@@ -1,6 +1,6 @@
 """What must hold of every Timeline, whatever machine it was measured on: the reasons for which one is not believed."""
 
-from iolab.recording.timeline import APPLICATION, KERNEL, LINKS, STATES, Timeline
+from iolab.recording.timeline import APPLICATION, HELPER, KERNEL, LINKS, STATES, Timeline
 
 
 def violations(timeline: Timeline) -> list[str]:
@@ -35,14 +35,20 @@ def _wall_time(timeline: Timeline):
         yield f"the thread's states add up to {states} ns, its wall time is {timeline.facts['wall_ns']} ns"
 
 
+def _threads(timeline: Timeline):
+    """The spans of all threads: of the application and of its helpers."""
+    return [span for span in timeline.spans if span.lane == APPLICATION or span.lane.startswith(HELPER)]
+
+
 def _bytes(timeline: Timeline):
-    fetched = sum(span.nbytes or 0 for span in timeline.lane(APPLICATION))
-    if fetched != timeline.facts["nbytes"]:
+    fetched = sum(span.nbytes or 0 for span in _threads(timeline))
+    known = not timeline.facts.get("asynchronous") or timeline.facts.get("looked_for_helpers")
+    if fetched != timeline.facts["nbytes"] and (known or fetched):
         yield f"{fetched} bytes were copied, {timeline.facts['nbytes']} were returned"
 
 
 def _ready_before_copy(timeline: Timeline):
-    ends = [span.end.latest_ns for span in timeline.lane(APPLICATION) if span.nbytes]
+    ends = [span.end.latest_ns for span in _threads(timeline) if span.nbytes]
     queued = [span.start.earliest_ns for span in timeline.spans if span.lane.startswith(KERNEL)]
     if ends and queued and min(queued) > min(ends):
         yield "bytes were copied before any had come"

@@ -1,12 +1,16 @@
 """What one run left behind, before anybody draws a conclusion from it: calls, stamps, counters, looks."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from iolab.calls import Call
 from iolab.kernel.thread_state import ThreadState
 from iolab.recording.evidence.clock import Counters
+from iolab.recording.evidence.helper_threads import Helper
 from iolab.recording.scenario import Scenario
 from iolab.recording.stream import Stream
+
+APPLICATION_COPIES, HELPER_COPIES, UNKNOWN = "application", "helper", "unknown"
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,39 @@ class Observation:
     work_slices: int | None = None
     recorder_ns_per_call: int = 0
     discarded: int = 0
+    helper_calls: list[tuple[int, list[Call]]] = field(default_factory=list)  # of the model's own threads
+    helpers: list[Helper] = field(default_factory=list)  # of the C library's and the kernel's
+    looked_for_helpers: bool = False
 
-    def calls_of(self, fd: int) -> list[Call]:
-        """The calls on one descriptor."""
-        return [call for call in self.calls if call.fd == fd]
+    @cached_property
+    def asynchronous(self) -> bool:
+        """Whether bytes came by completions."""
+        return any(call.completed for call in self.calls)
+
+    def takes_of(self, fd: int) -> list[Call]:
+        """The calls that took bytes of one descriptor out of the kernel, with their counts.
+
+        For a completion it is the call that told of it: then the bytes were taken before its end.
+        """
+        recorded = [
+            call for _, calls in self.helper_calls for call in calls if call.fd == fd and call.nbytes is not None
+        ]
+        if recorded:
+            return sorted(recorded, key=lambda call: call.start_ns)
+        told = [call._replace(fd=fd, nbytes=nbytes) for call in self.calls for of, nbytes in call.completed if of == fd]
+        return told or [call for call in self.calls if call.fd == fd and call.nbytes is not None]
+
+    def copier(self, fd: int) -> tuple[str, int | None]:
+        """Who copied the bytes of one descriptor, and the helper's thread id where that is known."""
+        if not self.asynchronous:
+            return APPLICATION_COPIES, self.thread_id
+        for thread_id, calls in self.helper_calls:
+            if any(call.fd == fd and call.nbytes is not None for call in calls):
+                return HELPER_COPIES, thread_id
+        for helper in self.helpers:
+            if helper.fd == fd:
+                return HELPER_COPIES, helper.thread_id
+        if self.helpers:
+            alone = len(self.helpers) == len(self.streams) == 1
+            return HELPER_COPIES, self.helpers[0].thread_id if alone else None
+        return (APPLICATION_COPIES, self.thread_id) if self.looked_for_helpers else (UNKNOWN, None)

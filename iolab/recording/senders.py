@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from iolab.kernel.tasks import Task, TaskLook
 from iolab.kernel.thread_state import ThreadState
 from iolab.recording.channel import Channel
 from iolab.recording.scenario import COMPLETE, Delivery
@@ -19,6 +20,10 @@ _PROGRAM = (
 )
 START_LIMIT_S = 30
 GRACE_S = 0.1  # a stream with a low-water mark ends so long after its last byte
+
+
+def _state(words: list[bytes]) -> ThreadState:
+    return ThreadState(int(words[0]), int(words[1]), *(word.decode() for word in words[2:]))
 
 
 class Sent(NamedTuple):
@@ -47,6 +52,7 @@ class Senders:
                 "ending": delivery.ending,
                 "trailer": trailer if delivery.ending == COMPLETE else 0,
                 "reader": reader if number == 0 else None,
+                "read_fds": [each.read_fd for each in self._channels],
                 "time_limit_s": self._time_limit_s,
                 "grace_s": GRACE_S if channel.low_water > 1 else None,
             }
@@ -73,17 +79,19 @@ class Senders:
         for process in self._processes:
             process.stdin.write(b"%d\n" % start_ns)
 
-    def stop(self) -> tuple[list[list[Sent]], list[ThreadState]]:
-        """End them all; what each sent, and what the first one saw of the reader."""
-        sent, seen = [], []
+    def stop(self) -> tuple[list[list[Sent]], list[ThreadState], list[TaskLook]]:
+        """End them all; what each sent, and what the first one saw of the reader and of its helper threads."""
+        sent, seen, helpers = [], [], []
         for process in self._processes:
             process.stdin.close()
-            lines = [line.split(b" ", 5) for line in process.stdout.read().splitlines()]
+            lines = process.stdout.read().splitlines()
             process.wait()
-            sent.append([Sent(*map(int, line[1:4])) for line in lines if line[0] in (b"sent", b"closed")])
-            for _, before, after, *words in (line for line in lines if line[0] == b"seen"):
-                seen.append(ThreadState(int(before), int(after), *(word.decode() for word in words)))
-        return sent, seen
+            words = [line.split(b" ", 3) for line in lines if line.startswith((b"sent", b"closed"))]
+            sent.append([Sent(*map(int, line[1:4])) for line in words])
+            seen += [_state(line.split(b" ", 5)[1:]) for line in lines if line.startswith(b"seen")]
+            for line in (line.split(b" ", 8)[1:] for line in lines if line.startswith(b"helper")):
+                helpers.append(TaskLook(Task(int(line[0]), line[2].decode(), int(line[1])), _state(line[3:])))
+        return sent, seen, helpers
 
     @property
     def timed_out(self) -> bool:

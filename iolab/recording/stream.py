@@ -70,13 +70,13 @@ def peer_and_queue(stream: Stream, reads: list[Call]) -> tuple[list[Span], list[
     return spans, links[-1:]
 
 
-def overslept(stream: Stream, calls: list[Call]) -> bool:
+def overslept(stream: Stream, takes: list[Call], asynchronous: bool) -> bool:
     """Whether a read began before the last byte was sent, and came back only when the sender ended the stream."""
     last = max((sent.before_ns for sent in stream.sends if sent.nbytes), default=0)
     end = min((sent.before_ns for sent in stream.sends if not sent.nbytes), default=None)
     if end is None or stream.low_water == 1 or sum(sent.nbytes for sent in stream.sends) < stream.wanted:
         return False
-    return any(call.start_ns < last and call.end_ns >= end and call.slept for call in calls)
+    return any(take.end_ns >= end and (asynchronous or (take.slept and take.start_ns < last)) for take in takes)
 
 
 def before_the_end(received: Stamp | None, sends: list[Sent]) -> bool:

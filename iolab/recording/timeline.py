@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from iolab.recording.stamp import Stamp
 
-PEER, KERNEL, APPLICATION = "peer", "kernel", "application"
+PEER, KERNEL, APPLICATION, HELPER = "peer", "kernel", "application", "helper"
 STATES = ("user", "call", "blocked", "runnable", "copy", "handover", "refused", "queued", "peer", "device")
 LINKS = ("data", "wake-up", "ready", "signal", "complete")
 VERSION = 1
@@ -69,10 +69,16 @@ class Timeline:
 
     @property
     def lanes(self) -> list[str]:
-        """The lanes from top to bottom: peers, kernel queues, the application thread, its helpers."""
-        order = {PEER: 0, KERNEL: 1, APPLICATION: 2}
+        """The lanes from top to bottom: peers, kernel queues, helper threads, the application: as the bytes go."""
+        order = {PEER: 0, KERNEL: 1, HELPER: 2, APPLICATION: 3}
         names = dict.fromkeys(span.lane for span in self.spans)
-        return sorted(names, key=lambda name: (order.get(name.partition("-")[0], 3), len(name), name))
+        return sorted(names, key=lambda name: (order.get(name.partition("-")[0], 2), len(name), name))
+
+    @property
+    def done_ns(self) -> int:
+        """When the application knew that its last bytes were there; what it did then, closing a ring say, comes later."""
+        known = [link.to_ns for link in self.links if link.kind == "complete"]
+        return max(known, default=0) or self.lane(APPLICATION)[-1].end.ns
 
     def total_ns(self, state: str, lane: str = APPLICATION) -> int:
         """How long a lane was in a state."""

@@ -28,7 +28,7 @@ NAMED = {
 # traced calls. getppid(2) marks where the model begins and ends.
 READER = """
 import importlib, json, os, sys, time
-from iolab.calls import Recorder
+from iolab.recorder import Recorder
 model, options = importlib.import_module(sys.argv[1]), json.loads(sys.argv[2])
 fd, peer = os.pipe()
 end, child_waits_here = os.pipe()

@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 
-from iolab.calls import Recorder
 from iolab.models.multiplexing_epoll import EpollDemultiplexer
 from iolab.models.multiplexing_poll import PollDemultiplexer
 from iolab.models.multiplexing_select import SelectDemultiplexer
 from iolab.models.readiness import READ, WRITE
+from iolab.recorder import Recorder
 from tests.streams import KINDS, meanwhile, open_descriptors, open_stream, open_streams
 
 TRIGGERS = ("level", "edge", "one-shot")

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from iolab.calls import Recorder, unrecorded
+from iolab.calls import unrecorded
 from iolab.models import blocking, multiplexing_epoll, nonblocking, signal_driven
+from iolab.recorder import Recorder
 from tests.streams import (
     KINDS,
     every_variant,

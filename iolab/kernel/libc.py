@@ -1,0 +1,54 @@
+"""The C library, loaded once, and system calls by their numbers: the one door to what Python has no function for.
+
+    python ── libc().aio_read(...) ──> C library ──> system calls
+    python ── system_call("io_submit", number, ...) ─────────┘
+
+Two facts that surprise:
+* A number means another call on another machine: io_setup is 206 on x86-64 and 0 on arm64. New calls, from 424 on,
+  have the same number everywhere.
+* ctypes passes a bare Python int as a C int of 32 bits; where the callee reads 64, the upper half is what happened to
+  be there. Hence every argument of `system_call` is widened.
+
+syscall(2), errno(3). The interpreter's lock is released during each call, so other Python threads run meanwhile.
+"""
+
+import ctypes
+import os
+import platform
+from functools import cache
+
+
+@cache
+def libc() -> ctypes.CDLL:
+    """The C library of this process. OSError or TypeError where there is none to be had by this way (Windows)."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+@cache
+def _syscall():
+    function = libc().syscall
+    function.restype = ctypes.c_long
+    function.argtypes = None  # variadic: each argument is widened below
+    return function
+
+
+def failed(name: str) -> OSError:
+    """The error of the call that has just failed: errno, its words, and the call's name in place of a file's."""
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), name)
+
+
+def system_call(name: str, number: int, *arguments: int | None) -> int:
+    """What the call returns; integers and addresses in, None is a null pointer. OSError, named `name`, where it fails.
+
+    EINTR is an InterruptedError: whether the call may be repeated, the caller knows.
+    """
+    result = _syscall()(ctypes.c_long(number), *(ctypes.c_size_t(each or 0) for each in arguments))
+    if result < 0:
+        raise failed(name)
+    return result
+
+
+def number_on_this_machine(x86_64: int, aarch64: int) -> int:
+    """Of a call's numbers the one that counts here; every other machine of Linux is said to be like arm64, the newest."""
+    return x86_64 if platform.machine() in ("x86_64", "AMD64") else aarch64

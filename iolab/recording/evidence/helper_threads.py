@@ -1,0 +1,66 @@
+"""Who works for the reader: threads that the C library or the kernel made, seen in /proc. A part of rung 1.
+
+    before     12 threads                                   what was there already is not suspected ...
+    looks      tid 4711 S in wait_woken, read(5, ...)       ... unless it reads one of our descriptors
+    after      13 threads; tid 4711 has used 84 µs of CPU
+
+Two facts that surprise:
+* glibc's helper outlives its request by a second and takes the next one: "new" is no test for it. What it is reading
+  is: /proc/PID/task/TID/syscall names call, descriptor and buffer.
+* That no helper is seen says something too: then the thread that asked has copied by itself, inside a system call.
+
+What this evidence cannot give is the moment at which a helper began and ended its copy: somewhere between "ready" and
+the moment at which the application found the operation done.
+"""
+
+import platform
+from typing import NamedTuple
+
+from iolab.kernel.tasks import Task, TaskLook, descriptor_read, made_by_io_uring
+from iolab.kernel.thread_state import ThreadState
+
+
+class Helper(NamedTuple):
+    """A thread that worked for the reader; `fd` is the descriptor that it was seen reading, if it was."""
+
+    thread_id: int
+    comm: str
+    fd: int | None
+    cpu_ns: int | None  # used since before the run; None if it has ended
+    looks: tuple[ThreadState, ...]
+
+    @property
+    def words(self) -> str:
+        """What /proc said of it: "python3: S in wait_woken, read(5)"."""
+        doing = ""
+        if self.looks:
+            last = self.looks[-1]
+            known = last.wchan not in ("0", "-", "") and "_denied" not in last.wchan and " " not in last.wchan
+            doing = f": {last.state}" + (f" in {last.wchan}" if known else "")
+        reading = f", reading descriptor {self.fd}" if self.fd is not None else ""
+        used = f", used {self.cpu_ns / 1e3:,.0f} µs of CPU" if self.cpu_ns is not None else ""
+        return f"/proc: {self.comm}{doing}{reading}{used}"
+
+
+def helpers_of(
+    before: dict[int, Task], after: dict[int, Task], looks: list[TaskLook], others: set[int], fds: list[int]
+) -> list[Helper]:
+    """The helpers among the threads seen; `others` are threads that are known to do something else."""
+    machine, seen = platform.machine(), {}
+    for look in looks:
+        seen.setdefault(look.task.thread_id, []).append(look)
+    helpers = []
+    for thread_id in sorted(set(seen) | (set(after) - set(before))):
+        mine = seen.get(thread_id, [])
+        reads = [fd for look in mine if (fd := descriptor_read(look.seen.syscall, machine)) in fds]
+        task = after.get(thread_id) or (mine[-1].task if mine else before[thread_id])
+        used = (
+            after[thread_id].run_ns - before[thread_id].run_ns if thread_id in before and thread_id in after else None
+        )
+        if thread_id not in before and thread_id in after:
+            used = after[thread_id].run_ns
+        idle = made_by_io_uring(task.comm) and not used  # of another ring, or of an earlier operation
+        if thread_id in others or idle or not (reads or thread_id in after):
+            continue
+        helpers.append(Helper(thread_id, task.comm, reads[0] if reads else None, used, tuple(x.seen for x in mine)))
+    return helpers
