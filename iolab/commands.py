@@ -15,7 +15,14 @@ def run(arguments: list[str]) -> int:
     """Parse and carry out; the exit code."""
     try:
         options = command_line().parse_args(arguments)
-        {"doctor": _doctor, "timeline": _timeline, "compare": _compare}[options.command](options)
+        commands = {
+            "doctor": _doctor,
+            "timeline": _timeline,
+            "compare": _compare,
+            "aio-demo": _aio_demo,
+            "record": _record,
+        }
+        commands[options.command](options)
     except SystemExit as leaving:
         return leaving.code or 0
     except BrokenPipeError:
@@ -66,12 +73,35 @@ def _compare(options) -> None:
         timelines.append(typical(model, scenario, options.evidence, options.runs))
         worked.append(run_model(model, scenario, options.evidence, work=lambda: sum(range(SLICE))))
     print(comparison_table(timelines, worked))
+    for model in MODELS:
+        if reason := model.unavailable():
+            print(f"not here: {model.NAME}: {reason}")
     if options.json:
         options.json.write_text("[\n" + ",\n".join(each.to_json() for each in timelines) + "\n]\n", encoding="utf-8")
     if options.png or options.svg:
         from iolab.drawing import draw_comparison, draw_order
 
         _save(draw_comparison(timelines) if options.senders == 1 else draw_order(timelines), options)
+
+
+def _aio_demo(options) -> None:
+    from iolab.aio_demo import run as run_demo
+
+    demo = run_demo(options.notify, options.path)
+    print(demo)
+    if options.json:
+        options.json.write_text(demo.to_json() + "\n", encoding="utf-8")
+    if not demo.same:
+        raise RuntimeError("aio-demo: the bytes read are not those that were written")
+
+
+def _record(options) -> None:
+    from tqdm import tqdm
+
+    from iolab.recording.recordings import record
+
+    for name in tqdm(record(options.models), desc="recordings", unit="run", leave=False, disable=None):
+        print(f"recorded {name}")
 
 
 def _save(picture, options) -> None:

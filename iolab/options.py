@@ -4,8 +4,10 @@ import argparse
 import os
 from pathlib import Path
 
+from iolab.aio_demo import WAYS
 from iolab.models import MODELS
 from iolab.recording.evidence import BEST, NAMES
+from iolab.recording.recordings import RECORDABLE
 from iolab.recording.scenario import MAX_BYTES, MAX_DELAY_MS, MAX_SENDERS, TRANSPORTS
 
 
@@ -39,6 +41,19 @@ def _writable(text: str) -> Path:
     return path
 
 
+def _new_file(text: str) -> Path:
+    path = _writable(text)
+    if path.exists():
+        raise argparse.ArgumentTypeError(f"cannot create {text}: it is there already")
+    return path
+
+
+def _recordable(text: str) -> str:
+    if text not in RECORDABLE:
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(RECORDABLE)}, not {text!r}")
+    return text
+
+
 def command_line() -> argparse.ArgumentParser:
     """The parser of `iolab COMMAND ...`; `command` is the name of the command, the rest its options."""
     parser = _Parser(prog="iolab", description="I/O models, measured on this machine by the kernel's own evidence.")
@@ -62,6 +77,27 @@ def command_line() -> argparse.ArgumentParser:
     )  # fmt: skip
     compare.add_argument(
         "--runs", type=_number(1, 99), default=3, help="runs of each model; the median one is shown (default 3)"
+    )
+    demo = commands.add_parser(
+        "aio-demo", help="the lecture's program on POSIX AIO, and its better versions",
+        description="Write 512 bytes and read them back by POSIX AIO; poll for the end, or be told of it; dump the file.",
+        epilog="example: iolab aio-demo --notify suspend",
+    )  # fmt: skip
+    demo.add_argument("--notify", choices=WAYS, default=WAYS[0], help=f"how to learn of the end (default {WAYS[0]})")
+    demo.add_argument(
+        "--path",
+        type=_new_file,
+        metavar="F",
+        help="the file to create (default: a name with the process id); removed at the end",
+    )
+    demo.add_argument("--json", type=_writable, metavar="F", help="save the data as JSON")
+    record = commands.add_parser(
+        "record", help="record runs for machines that refuse a model",
+        description="Run what a container may refuse, and save it, labelled, where the notebooks look for it.",
+        epilog="example: iolab record io-uring",
+    )  # fmt: skip
+    record.add_argument(
+        "models", nargs="*", type=_recordable, metavar="MODEL", help=f"only these of {', '.join(RECORDABLE)}"
     )
     for command in (timeline, compare):
         command.add_argument(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from iolab.kernel.thread_state import thread_state
-from iolab.models import MODELS, multiplexing_epoll, nonblocking
+from iolab.models import MODELS, asynchronous_io_uring, multiplexing_epoll, nonblocking
 
 KINDS = ("pipe", "socketpair", "tcp")
 LIMIT_S = 15
@@ -40,6 +40,10 @@ VARIANTS = (
     Variant("nonblocking-with-pause", nonblocking, {"pause_s": 0.002}),
     Variant("epoll-edge", multiplexing_epoll, {"trigger": "edge"}),
     Variant("epoll-one-shot", multiplexing_epoll, {"trigger": "one-shot"}),
+    *(
+        Variant(f"io-uring-{manner}", asynchronous_io_uring, {"manner": manner})
+        for manner in ("defer-taskrun", "async", "sqpoll")
+    ),
 )
 every_variant = pytest.mark.parametrize(
     "variant",

@@ -48,17 +48,41 @@ def session_processes(session: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("name", [model.NAME for model in MODELS])
+LIVE = [model.NAME for model in MODELS if not model.unavailable()]
+HELPED = ("threads", "posix-aio")  # another thread of the process copies; in all others the one that asked
+
+
+@pytest.mark.parametrize("name", LIVE)
 def test_timeline_saves_json_that_adds_up(name, tmp_path):
     file = tmp_path / "timeline.json"
-    done = iolab("timeline", name, "--wait-ms", 100, "--bytes", 1048576, "--json", file)
-    assert (done.returncode, done.stderr) == (0, "")
+    command = [
+        sys.executable,
+        "-m",
+        "iolab",
+        "timeline",
+        name,
+        "--wait-ms",
+        "100",
+        "--bytes",
+        "1048576",
+        "--json",
+        file,
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    printed, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
     whole = json.loads(file.read_text())
     application = [span for span in whole["spans"] if span["lane"] == "application"]
     states_ns = sum(span["end_ns"] - span["start_ns"] for span in application)
     wall_ns = max(span["end_ns"] for span in application) - min(span["start_ns"] for span in application)
     assert abs(states_ns - wall_ns) <= wall_ns / 100
-    assert sum(span["nbytes"] or 0 for span in application) == 1048576
+    threads = [span for span in whole["spans"] if span["lane"].startswith(("application", "helper"))]
+    assert sum(span["nbytes"] or 0 for span in threads) == 1048576
+    # The main thread's id is the process's, by the kernel's own counting.
+    assert {span["thread_id"] for span in application} == {process.pid}
+    copiers = {span["thread_id"] for span in threads if span["nbytes"]}
+    assert len(copiers) == 1
+    assert (copiers == {process.pid}) == (name not in HELPED)
     sends = [span for span in whole["spans"] if span["lane"] == "peer"]
     ready_ns = whole["facts"]["deliveries"][0]["ready"]["ns"]
     assert sends[-1]["start_ns"] - 5e6 < ready_ns < sends[-1]["end_ns"] + 5e6
@@ -69,7 +93,7 @@ def test_timeline_saves_json_that_adds_up(name, tmp_path):
     if name == "nonblocking":
         assert whole["facts"]["refused"] > 100
     assert violations(Timeline.from_json(file.read_text())) == []
-    assert name in done.stdout
+    assert name in printed
 
 
 def test_figures_are_saved_as_png_and_svg(tmp_path):
@@ -83,9 +107,8 @@ def test_compare_shows_every_model_and_saves_all_timelines(tmp_path):
     file, png = tmp_path / "all.json", tmp_path / "all.png"
     done = iolab("compare", "--wait-ms", 30, "--runs", 1, "--json", file, "--png", png)
     assert (done.returncode, done.stderr) == (0, "")
-    names = [model.NAME for model in MODELS]
-    assert [each["model"] for each in json.loads(file.read_text())] == names
-    assert all(name in done.stdout for name in names)
+    assert [each["model"] for each in json.loads(file.read_text())] == LIVE
+    assert all(model.NAME in done.stdout for model in MODELS)
     assert png.read_bytes().startswith(b"\x89PNG")
 
 
@@ -105,7 +128,40 @@ def test_doctor_names_every_model_with_a_reason_where_it_is_missing():
     assert iolab("doctor").returncode == 0
 
 
-@pytest.mark.parametrize("command", [(), ("timeline",), ("compare",), ("doctor",)])
+@pytest.mark.parametrize("notify", ["poll", "suspend", "signal", "thread"])
+def test_aio_demo_prints_polls_and_a_dump_of_the_file_and_leaves_no_file(notify, tmp_path):
+    file, saved = tmp_path / "book", tmp_path / "demo.json"
+    done = iolab("aio-demo", "--notify", notify, "--path", file, "--json", saved)
+    assert (done.returncode, done.stderr) == (0, "")
+    whole = json.loads(saved.read_text())
+    assert done.stdout.count("fa fa fa fa fa fa fa fa") >= 1
+    assert "00000200" in done.stdout  # the dump ends at 512
+    assert f"{whole['polls']:,}" in done.stdout
+    assert (whole["polls"] > 100) == (notify == "poll")
+    assert whole["same"]
+    assert "Success." in done.stdout
+    assert list(tmp_path.iterdir()) == [saved]
+
+
+def test_aio_demo_that_sleeps_polls_at_most_twice_and_burns_a_tenth_of_what_polling_burns(tmp_path):
+    burnt = {}
+    for notify in ("poll", "suspend"):
+        saved = tmp_path / f"{notify}.json"
+        assert iolab("aio-demo", "--notify", notify, "--path", tmp_path / "book", "--json", saved).returncode == 0
+        burnt[notify] = json.loads(saved.read_text())
+    assert burnt["suspend"]["polls"] <= 2
+    assert burnt["suspend"]["cpu_ns"] <= burnt["poll"]["cpu_ns"] / 10
+
+
+def test_aio_demo_refuses_a_file_that_is_there(tmp_path):
+    (tmp_path / "book").write_text("mine")
+    done = iolab("aio-demo", "--path", tmp_path / "book")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "there already" in done.stderr
+    assert (tmp_path / "book").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", [(), ("timeline",), ("compare",), ("doctor",), ("aio-demo",), ("record",)])
 def test_help_has_an_example(command):
     done = iolab(*command, "--help")
     assert done.returncode == 0
@@ -133,6 +189,9 @@ def test_help_has_an_example(command):
         (("compare", "--svg", "/no/such/folder/f"), "--svg"),
         (("compare", "--bytes", "0"), "--bytes"),
         (("doctor", "--wrong"), "--wrong"),
+        (("aio-demo", "--notify", "smoke"), "--notify"),
+        (("aio-demo", "--path", "/no/such/folder/f"), "--path"),
+        (("record", "blocking"), "blocking"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(arguments, words):

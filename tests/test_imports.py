@@ -15,7 +15,10 @@ import iolab
 
 PACKAGE = Path(iolab.__file__).parent
 ROOT = PACKAGE.parent
-FLOORS = ("calls", "recorder", "kernel", "models", "aio_demo", "recording", "drawing", "doctor", "exercises", "command_line")  # from the ground
+FLOORS = (  # from the ground
+    "calls", "recorder", "kernel", "models", "aio_demo", "recorded", "recording", "drawing", "doctor", "exercises",
+    "command_line",
+)  # fmt: skip
 GROUND = ("calls", "kernel")
 COMMAND_LINE = ("__main__", "commands", "options")  # more files of the highest floor
 POINTS_UP = {("iolab.recording.timeline", "_repr_png_", "iolab.drawing.timeline_figure")}  # the only one
@@ -54,6 +57,7 @@ def floor(name: str) -> int | None:
     if "." not in name:
         return None
     part = name.split(".")[1]
+    part = "aio_demo" if part.startswith("aio_demo") else part
     return FLOORS.index("command_line" if part in COMMAND_LINE else part)
 
 

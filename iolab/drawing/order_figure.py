@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from iolab.drawing.bands import bands
 from iolab.drawing.palette import FAINT, LOOKS
 from iolab.drawing.picture import Picture, bar, label, legend, legend_inches
-from iolab.drawing.words import duration, joint_signature, sentence
-from iolab.recording.timeline import APPLICATION, KERNEL, PEER, Timeline
+from iolab.drawing.signing import signed_by
+from iolab.drawing.words import duration, sentence
+from iolab.recording.timeline import KERNEL, PEER, Timeline
 
-HEAD_IN, AXIS_IN = 0.78, 0.3
+HEAD_IN, AXIS_IN, LINE_IN = 0.66, 0.3, 0.14
 
 
 def draw_order(timelines: Sequence[Timeline]) -> Picture:
@@ -18,10 +19,12 @@ def draw_order(timelines: Sequence[Timeline]) -> Picture:
     lanes = [[lane for lane in each.lanes if not lane.startswith(PEER)] for each in timelines]
     rows = [0.34 * max(len(each), 2) + 0.62 for each in lanes]
     states = {span.state for each in timelines for span in each.spans}
-    height = HEAD_IN + sum(rows) + AXIS_IN + legend_inches(states)
+    signed = signed_by(timelines)
+    head = HEAD_IN + LINE_IN * signed.count("\n")
+    height = head + sum(rows) + AXIS_IN + legend_inches(states)
     picture = Picture(9.6, height, " ".join(sentence(each) for each in timelines))
     end_ms = max(each.facts["wall_ns"] for each in timelines) / 1e6
-    top = height - HEAD_IN
+    top = height - head
     for timeline, names, inches in zip(timelines, lanes, rows, strict=True):
         axes = picture.add_axes((0.125, (top - inches + 0.3) / height, 0.855, (inches - 0.55) / height))
         _panel(picture, axes, timeline, names, end_ms)
@@ -31,7 +34,7 @@ def draw_order(timelines: Sequence[Timeline]) -> Picture:
     picture.text(
         0.015, 1 - 0.2 / height, f"{models}: {_finding(timelines)}", fontsize=11, fontweight="bold", va="center"
     )
-    picture.text(0.015, 1 - 0.36 / height, joint_signature(timelines), fontsize=7.5, color=FAINT, va="top")
+    picture.text(0.015, 1 - 0.36 / height, signed, fontsize=7.5, color=FAINT, va="top")
     legend(picture, states)
     return picture
 
@@ -57,13 +60,15 @@ def _panel(picture: Picture, axes, timeline: Timeline, lanes: list[str], end_ms:
     axes.set_xlim(0, end_ms * 1.005)
     axes.set_ylim(len(lanes) - 0.4, -0.6)
     names = {lane: f"queue of sender {lane.rpartition('-')[2]}" for lane in lanes if lane.startswith(KERNEL)}
+    names |= {each["lane"]: f"helper {each['thread_id']}" for each in timeline.facts.get("helpers", ())}
     axes.set_yticks(range(len(lanes)), [names.get(lane, "application") for lane in lanes], fontsize=8)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     order = ", then ".join(map(str, order_of_completion(timeline)))
-    axes.set_title(f"{timeline.model}: finished {order}", fontsize=9, loc="left", pad=2)
+    recorded = " (RECORDED)" * bool(timeline.facts.get("recorded"))
+    axes.set_title(f"{timeline.model}{recorded}: finished {order}", fontsize=9, loc="left", pad=2)
     pixel = end_ms / (axes.get_position().width * picture.get_figwidth() * picture.dpi)
     for row, lane in enumerate(lanes):
         for span in bands(timeline.lane(lane), 1.2e6 * pixel):
@@ -74,7 +79,7 @@ def _panel(picture: Picture, axes, timeline: Timeline, lanes: list[str], end_ms:
             took = duration(span.duration_ns)
             if span.state == "queued":
                 label(picture, axes, low, high, row, f"ready, unread for {took}", took, size=7.5)
-            elif lane == APPLICATION and span.state in ("blocked", "refused"):
+            elif not lane.startswith(KERNEL) and span.state in ("blocked", "refused"):
                 doing = f"asleep in {span.call}" if span.state == "blocked" else f"{span.calls:,} polls"
                 label(picture, axes, low, high, row, f"{doing}, {took}", doing, took, size=7.5)
         number = lane.rpartition("-")[2]

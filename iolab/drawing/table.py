@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from iolab.drawing.words import copied_by, duration, fetching, size, waiting
+from iolab.drawing.words import by_posix, copied_by, duration, fetching, size, waiting
 from iolab.recording.timeline import Timeline
 
 
@@ -54,14 +54,35 @@ def span_table(timeline: Timeline) -> Table:
 
 
 def comparison_table(timelines: Sequence[Timeline], worked: Sequence[Timeline] = ()) -> Table:
-    """One row a model: who waits how, what the fetching took, calls, sleeps, CPU; `worked`: slices done meanwhile."""
-    slices = {timeline.model: timeline.facts.get("work_slices") for timeline in worked}
+    """One row a model: who waits how, who copies, calls, sleeps, CPU, by POSIX; `worked`: runs with other work."""
+    with_work = {timeline.model: timeline for timeline in worked}
     rows = []
     for timeline in timelines:
         facts = timeline.facts
         share = 100 * facts["cpu_ns"] / (facts["wall_ns"] or 1)
-        row = [timeline.model, waiting(timeline), fetching(timeline), copied_by(timeline), f"{sum(facts['calls'].values()):,}",
-               f"{facts['voluntary_switches']}", f"{share:.1f} %", size(facts["nbytes"])]  # fmt: skip
-        rows.append(row + ([f"{slices.get(timeline.model) or 0:,}"] if worked else []))
-    headings = ["model", "while it waited, the thread", "then", "copied by", "calls", "sleeps", "CPU", "read"]
-    return Table(headings + ["work it could do"] * bool(worked), rows, "the same scenario, model by model")
+        name = timeline.model + " (recorded)" * bool(facts.get("recorded"))
+        row = [name, waiting(timeline), fetching(timeline), copied_by(timeline), f"{sum(facts['calls'].values()):,}",
+               f"{facts['voluntary_switches']}", f"{share:.1f} %", by_posix(timeline)]  # fmt: skip
+        rows.append(row + _with_work(with_work.get(timeline.model)) * bool(worked))
+    headings = ["model", "while it waited, the thread", "then", "copied by", "calls", "sleeps", "CPU", "by POSIX"]
+    amounts = dict.fromkeys(size(each.facts["nbytes"]) for each in timelines)
+    return Table(
+        headings + ["work it could do", "and asked meanwhile"] * bool(worked),
+        rows,
+        f"the same scenario, model by model: {', '.join(amounts)}",
+    )
+
+
+def _with_work(timeline: Timeline | None) -> list[str]:
+    """How many slices of other work a run had time for, and how many system calls it made, of all kinds."""
+    if timeline is None:
+        return ["", ""]
+    facts = timeline.facts
+    return [f"{facts.get('work_slices') or 0:,} slices", f"{questions(timeline):,} times"]
+
+
+def questions(timeline: Timeline) -> int:
+    """How often the thread asked whether anything is there and was told "not yet", by a call of any kind."""
+    polls = [call for call in ("select", "poll", "epoll_wait") if call in timeline.facts["calls"]]
+    vain = sum(timeline.facts["calls"][call] for call in polls) - len(polls) if timeline.facts.get("work_slices") else 0
+    return timeline.facts.get("refused", 0) + vain

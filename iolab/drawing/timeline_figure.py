@@ -25,19 +25,15 @@ def draw_timeline(timeline: Timeline) -> Picture:
     zero = _zero_ns(timeline)
     overview = picture.add_axes((0.125, 0.640, 0.855, 0.235))
     detail = picture.add_axes((0.125, 0.235, 0.855, 0.290))
-    begin = timeline.lane(APPLICATION)[0].start.ns
-    end = timeline.lane(APPLICATION)[-1].end.ns
+    begin, end = timeline.lane(APPLICATION)[0].start.ns, timeline.lane(APPLICATION)[-1].end.ns
     _panel(picture, overview, timeline, begin, 1e6, (begin, end), narrowest=1.2)
     left, right = _close_up(timeline, zero)
     _panel(picture, detail, timeline, zero, 1e3, (left, right), narrowest=0)
     _arrows(detail, timeline, zero)
     _bracket(detail, timeline, zero)
     overview.set_xlabel("milliseconds since the call", fontsize=8, labelpad=1, loc="left")
-    since = (
-        "data was ready; ⊢⊣ is where “ready” lies by the evidence"
-        if zero == _ready_ns(timeline)
-        else "first bytes came"
-    )
+    ready = "data was ready; ⊢⊣ is where “ready” lies by the evidence"
+    since = ready if zero == _ready_ns(timeline) else "first bytes came"
     detail.set_xlabel(f"microseconds since the {since}", fontsize=8, labelpad=1)
     _zoom(picture, overview, detail, (left - begin) / 1e6, (right - begin) / 1e6)
     _head(picture, timeline)
@@ -53,7 +49,7 @@ def _ready_ns(timeline: Timeline) -> int | None:
 def _zero_ns(timeline: Timeline) -> int:
     """The zero of the close-up: data ready. A model that took pieces before all was ready: the first of them."""
     fetched = [span for span in timeline.lane(APPLICATION) if span.nbytes]
-    ready, end = _ready_ns(timeline), timeline.lane(APPLICATION)[-1].end.ns
+    ready, end = _ready_ns(timeline), timeline.done_ns
     queued = timeline.lane(KERNEL)
     if ready and fetched and queued and fetched[0].end.ns < ready and end - queued[0].start.ns < PIECES_FIT_NS:
         return queued[0].start.ns
@@ -62,8 +58,7 @@ def _zero_ns(timeline: Timeline) -> int:
 
 def _close_up(timeline: Timeline, zero: int) -> tuple[int, int]:
     """From a little before the data was ready until the model is done: what happened in between fills the panel."""
-    end = timeline.done_ns
-    after = max(end - zero, 1000)
+    end, after = timeline.done_ns, max(timeline.done_ns - zero, 1000)
     sends = [span.start.ns for span in timeline.lane(PEER) if span.end.ns > zero - 4 * after]
     before = min(max([zero - start for start in sends if start < zero], default=0) * 1.05, 1.2 * after)
     before = max(before, 0.15 * after)

@@ -72,19 +72,28 @@ def copied_by(timeline: Timeline) -> str:
     """The lanes whose threads fetched the bytes: "application", "helper-1"; "nobody" when none came, "?" if unknown."""
     threads = (APPLICATION, HELPER)
     lanes = [span.lane for span in timeline.spans if span.nbytes and span.lane.startswith(threads)]
-    unknown = "?" if timeline.facts.get("asynchronous") and timeline.facts.get("nbytes") else "nobody"
-    return ", ".join(sorted(dict.fromkeys(lanes))) or unknown
+    unknown = not timeline.facts.get("copiers_known", True) and timeline.facts.get("nbytes")
+    return ", ".join(sorted(dict.fromkeys(lanes)) + ["?"] * bool(unknown)) or "nobody"
 
 
 def copier(timeline: Timeline) -> str:
     """The same as a clause: "copied by the application's own thread"."""
     lanes = copied_by(timeline)
     if lanes in ("nobody", "?"):
-        return {"nobody": "nothing was copied", "?": "who copied is not known by this evidence"}[lanes]
+        return "nothing was copied" if lanes == "nobody" else "who copied is not known by this evidence"
     names = ["the application's own thread"] * (APPLICATION in lanes)
     helpers = [each for each in timeline.facts.get("helpers", ()) if each["lane"] in lanes.split(", ")]
     names += [f"helper thread {', '.join(str(each['thread_id']) for each in helpers)}"] * bool(helpers)
     return "copied by " + " and ".join(names)
+
+
+def by_posix(timeline: Timeline) -> str:
+    """ "synchronous" where the thread that asked was held in a call that copied; "asynchronous" where it was told.
+
+    That a thread chose to sleep until it was told makes no difference.
+    """
+    held = any(span.state == "copy" and span.nbytes for span in timeline.lane(APPLICATION))
+    return "asynchronous" if timeline.facts.get("asynchronous") and not held else "synchronous"
 
 
 def title(timeline: Timeline) -> str:
@@ -102,7 +111,7 @@ def sentence(timeline: Timeline) -> str:
         f"{fetching(timeline)}. It used {100 * facts.get('cpu_ns', 0) / wall:.1f} % of a CPU; calls: {calls or 'none'}."
     )
     if facts.get("asynchronous"):
-        text += f" The bytes were {copier(timeline)}." if copied_by(timeline) != "?" else f" {copier(timeline).capitalize()}."
+        text += f" Who fetched them: {copier(timeline)}."
     if facts.get("ended", "all bytes") != "all bytes":
         text += f" The end: {facts['ended']}."
     return text

@@ -13,8 +13,10 @@ syscall(2), errno(3). The interpreter's lock is released during each call, so ot
 """
 
 import ctypes
+import errno
 import os
 import platform
+import sys
 from functools import cache
 
 
@@ -41,8 +43,11 @@ def failed(name: str) -> OSError:
 def system_call(name: str, number: int, *arguments: int | None) -> int:
     """What the call returns; integers and addresses in, None is a null pointer. OSError, named `name`, where it fails.
 
-    EINTR is an InterruptedError: whether the call may be repeated, the caller knows.
+    EINTR is an InterruptedError: whether the call may be repeated, the caller knows. On another system than Linux
+    the numbers mean other calls (1 ends the process on macOS): there it is OSError with ENOSYS, and nothing is called.
     """
+    if not sys.platform.startswith("linux"):
+        raise OSError(errno.ENOSYS, f"{sys.platform} is not Linux", name)
     result = _syscall()(ctypes.c_long(number), *(ctypes.c_size_t(each or 0) for each in arguments))
     if result < 0:
         raise failed(name)

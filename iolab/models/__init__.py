@@ -5,6 +5,9 @@ asynchronous ones, in which it is told that they have been fetched.
 """
 
 from iolab.models import (
+    asynchronous_io_uring,
+    asynchronous_linux_aio,
+    asynchronous_posix_aio,
     asynchronous_threads,
     blocking,
     multiplexing_epoll,
@@ -14,12 +17,6 @@ from iolab.models import (
     signal_driven,
 )
 
-MODELS = (
-    blocking,
-    nonblocking,
-    multiplexing_select,
-    multiplexing_poll,
-    multiplexing_epoll,
-    signal_driven,
-    asynchronous_threads,
-)
+SYNCHRONOUS = (blocking, nonblocking, multiplexing_select, multiplexing_poll, multiplexing_epoll, signal_driven)
+ASYNCHRONOUS = (asynchronous_threads, asynchronous_posix_aio, asynchronous_linux_aio, asynchronous_io_uring)
+MODELS = SYNCHRONOUS + ASYNCHRONOUS

@@ -110,7 +110,7 @@ def observe(model, scenario: Scenario, evidence: str = BEST, work=None, **option
     calls = recorder.calls(before.voluntary_switches)
     helper_calls = [(each.thread_id, each.calls()) for each in recorder.helpers if each.calls()]
     helpers = []
-    if any(call.completed for call in calls):
+    if known and any(call.completed for call in calls):
         threads |= native_ids() | {each.thread_id for each in recorder.helpers}
         helpers = helpers_of(known, present, helper_looks, threads, fds)
     streams = {}

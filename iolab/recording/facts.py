@@ -54,7 +54,7 @@ def facts_of(seen: Observation, lanes: dict[int, str]) -> dict:
         "involuntary_switches": seen.after.involuntary_switches - seen.before.involuntary_switches,
         "calls": dict(Counter(call.name for call in seen.calls if call.name != COMPLETION)),
         "asynchronous": seen.asynchronous,
-        "looked_for_helpers": seen.looked_for_helpers,
+        "copiers_known": seen.copiers_known,
         "helpers": _helpers(seen, lanes),
         "refused": refused,
         "work_slices": seen.work_slices,

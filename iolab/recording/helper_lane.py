@@ -11,7 +11,7 @@ got a CPU, and when it copied, lies somewhere after "ready": so that is one bar,
 
 from dataclasses import replace
 
-from iolab.calls import Call
+from iolab.calls import COMPLETION
 from iolab.recording.evidence.helper_threads import Helper
 from iolab.recording.observation import Observation
 from iolab.recording.stamp import Stamp
@@ -21,36 +21,35 @@ from iolab.recording.wake_ups import COMPLETION_WAITS
 
 def helper_lane(seen: Observation, lane: str, helper: Helper, fds: list[int]) -> tuple[list[Span], list[Link]]:
     """What one helper did for the descriptors `fds`."""
-    spans, links, cursor = [], [], seen.begin_ns
-    for fd in fds:
-        consumed = 0
-        for number, call in enumerate(seen.calls):
-            for nbytes in [nbytes for of, nbytes in call.completed if of == fd]:
-                asked, found_ns = max(cursor, _asked_ns(seen, fd, number)), _found_ns(seen, number)
-                ready = replace(seen.streams[fd], consumed=consumed).ready(asked, max(asked, found_ns))
-                state = {"R": "call"}.get(helper.looks[-1].state if helper.looks else "", "blocked")
-                if helper.looks and ready.ns > asked:
-                    start = Stamp(
-                        asked, asked, max(asked, min(helper.looks[0].before_ns, ready.ns)), "asked, seen in /proc"
-                    )
-                    spans.append(Span(lane, state, start, ready, helper.thread_id, "read", None, helper.words))
-                if found_ns > ready.ns:
-                    done = Stamp(found_ns, ready.earliest_ns, found_ns, "found done")
-                    spans.append(Span(lane, "handover", ready, done, helper.thread_id, "read", nbytes, helper.words))
-                links.append(Link("wake-up", seen.streams[fd].lanes[1], ready.ns, lane, ready.ns))
-                consumed, cursor = consumed + nbytes, found_ns
+    spans, links, cursor, consumed = [], [], seen.begin_ns, dict.fromkeys(fds, 0)
+    told = [(number, fd, nbytes) for number, call in enumerate(seen.calls) for fd, nbytes in call.completed]
+    for number, fd, nbytes in ((number, fd, nbytes) for number, fd, nbytes in told if fd in consumed):
+        found_ns = max(cursor, _found_ns(seen, number))
+        asked_ns = min(max(cursor, _asked_ns(seen, fd, number)), found_ns)
+        ready = replace(seen.streams[fd], consumed=consumed[fd]).ready(asked_ns, found_ns)
+        if helper.looks and ready.ns > asked_ns:
+            state = "call" if helper.looks[-1].state == "R" else "blocked"
+            first_look_ns = max(asked_ns, min(helper.looks[0].before_ns, ready.ns))
+            start = Stamp(asked_ns, asked_ns, first_look_ns, "asked, then seen in /proc")
+            spans.append(Span(lane, state, start, ready, helper.thread_id, "read", None, helper.words))
+        done = Stamp(found_ns, ready.earliest_ns, found_ns, "found done")
+        spans.append(Span(lane, "handover", ready, done, helper.thread_id, "read", nbytes, helper.words))
+        links.append(Link("wake-up", seen.streams[fd].lanes[1], ready.ns, lane, ready.ns))
+        consumed[fd], cursor = consumed[fd] + nbytes, found_ns
     return spans, links
 
 
 def _asked_ns(seen: Observation, fd: int, number: int) -> int:
-    """The end of the latest call before completion `number` that submitted work for the descriptor."""
-    submits = [call for call in seen.calls[:number] if call.fd == fd and not call.completed and not call.errno]
-    return submits[-1].end_ns if submits else seen.begin_ns
+    """When the work of completion `number` was submitted: after a call on the descriptor, or in a call for several."""
+    before = [call for call in seen.calls[: number + 1] if not call.errno]
+    own = [call.end_ns for call in before if call.fd == fd and not call.completed]
+    joint = [call.start_ns for call in before if call.name == "io_uring_enter"]
+    return max(own, default=0) or min(joint, default=seen.begin_ns)
 
 
 def _found_ns(seen: Observation, number: int) -> int:
     """When the application knew: at the end of the wait that completion `number` ended, or of the call that told."""
-    call: Call = seen.calls[number]
-    if call.name not in COMPLETION_WAITS and number and seen.calls[number - 1].name in COMPLETION_WAITS:
-        return seen.calls[number - 1].end_ns
+    call, before = seen.calls[number], seen.calls[number - 1] if number else None
+    if before and before.name in COMPLETION_WAITS and call.name not in (COMPLETION, *COMPLETION_WAITS):
+        return before.end_ns
     return call.end_ns

@@ -42,8 +42,8 @@ def _threads(timeline: Timeline):
 
 def _bytes(timeline: Timeline):
     fetched = sum(span.nbytes or 0 for span in _threads(timeline))
-    known = not timeline.facts.get("asynchronous") or timeline.facts.get("looked_for_helpers")
-    if fetched != timeline.facts["nbytes"] and (known or fetched):
+    known = timeline.facts.get("copiers_known", True)
+    if fetched > timeline.facts["nbytes"] or (known and fetched != timeline.facts["nbytes"]):
         yield f"{fetched} bytes were copied, {timeline.facts['nbytes']} were returned"
 
 

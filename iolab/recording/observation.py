@@ -67,6 +67,11 @@ class Observation:
             if helper.fd == fd:
                 return HELPER_COPIES, helper.thread_id
         if self.helpers:
-            alone = len(self.helpers) == len(self.streams) == 1
-            return HELPER_COPIES, self.helpers[0].thread_id if alone else None
+            only = self.helpers[0].thread_id if len(self.helpers) == 1 and self.helpers[0].fd is None else None
+            return (HELPER_COPIES if only else UNKNOWN), only
         return (APPLICATION_COPIES, self.thread_id) if self.looked_for_helpers else (UNKNOWN, None)
+
+    @property
+    def copiers_known(self) -> bool:
+        """Whether it is known of every descriptor who has copied its bytes."""
+        return all(self.copier(fd)[0] != UNKNOWN for fd in self.streams)

@@ -81,7 +81,7 @@ class ThreadLane:
             self.links.append(Link("signal", by.lanes[1], ready.ns, self._lane, call.start_ns))
 
     def _add(self, state, start: Stamp, end: Stamp, evidence: str, call: Call | None = None, nbytes=None) -> None:
-        if end.ns == start.ns and (state == "blocked" or (call is None and not nbytes)):
+        if end.ns == start.ns and not nbytes and (call is None or state in ("blocked", "handover")):
             return
         name, inside = (call.name, end.ns - start.ns) if call else ("", 0)
         self.spans.append(Span(self._lane, state, start, end, self._thread_id, name, nbytes, evidence, 1, inside))

@@ -1,6 +1,7 @@
 """What every I/O model promises, whatever it does inside. The kernel's own books say what was put back."""
 
 import fcntl
+import gc
 import os
 import signal
 import struct
@@ -9,8 +10,16 @@ from contextlib import contextmanager
 import pytest
 
 from iolab.calls import unrecorded
-from iolab.models import blocking, multiplexing_epoll, nonblocking, signal_driven
+from iolab.models import (
+    asynchronous_io_uring,
+    asynchronous_posix_aio,
+    blocking,
+    multiplexing_epoll,
+    nonblocking,
+    signal_driven,
+)
 from iolab.recorder import Recorder
+from tests.models.completion_back_ends import eventually
 from tests.streams import (
     KINDS,
     every_variant,
@@ -45,7 +54,8 @@ class InterruptsTheWait:
             signal.setitimer(signal.ITIMER_REAL, 0.015)
         return unrecorded
 
-    returned = unrecorded.returned
+    returned, completed = unrecorded.returned, unrecorded.completed
+    in_this_thread = unrecorded.in_this_thread
 
 
 @contextmanager
@@ -190,6 +200,7 @@ def test_wrong_reads_are_named_before_any_call(variant, reads, named):
         pytest.param(nonblocking, {"pause_s": -1}, id="pause_s"),
         pytest.param(nonblocking, {"pause_s": float("nan")}, id="pause_s-nan"),
         pytest.param(multiplexing_epoll, {"trigger": "sometimes"}, id="trigger"),
+        pytest.param(asynchronous_io_uring, {"manner": "sometimes"}, id="manner"),
     ],
 )
 def test_wrong_options_are_named_before_any_call(model, wrong):
@@ -233,6 +244,29 @@ def test_all_is_as_before_after_an_interrupted_wait(variant, kind):
             variant.read_into(stream.fd, bytearray(10), call=call)
         assert kernel_state(stream.fd) == before
         assert kept_alive.tb
+
+
+@every_variant
+@every_kind
+def test_after_an_interrupted_wait_what_comes_stays_in_the_stream_or_is_not_written_where_it_harms(variant, kind):
+    """A helper thread of the C library cannot be called back: it takes what comes, into a buffer that is kept for it."""
+    buffer = bytearray(10)
+    with open_stream(kind) as stream:
+        with interruptible() as call, pytest.raises(Interrupted):
+            variant.read_into(stream.fd, buffer, call=call)
+        gc.collect()  # the error, and with it the model's frames
+        try:
+            buffer.append(0)
+            kept = False
+        except BufferError:
+            kept = True
+        assert kept == (variant.model is asynchronous_posix_aio)
+        stream.send(b"late")
+        if kept:
+            assert eventually(lambda: buffer[:4] == b"late")
+        else:
+            assert os.read(stream.fd, 10) == b"late"
+            assert buffer == bytes(11)
 
 
 @every_variant
@@ -315,7 +349,8 @@ def test_any_thread_may_work_meanwhile_unless_work_needs_signal_handlers(variant
         before = kernel_state(stream.fd)
 
         def read():
-            return variant.read_into(stream.fd, bytearray(1), work=lambda: stream.send(b"1"))
+            todo = [lambda: stream.send(b"1")]
+            return variant.read_into(stream.fd, bytearray(1), work=lambda: todo and todo.pop()())
 
         if variant.model is signal_driven:
             with pytest.raises(RuntimeError, match="main thread"):

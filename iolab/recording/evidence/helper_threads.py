@@ -50,17 +50,18 @@ def helpers_of(
     for look in looks:
         seen.setdefault(look.task.thread_id, []).append(look)
     helpers = []
-    for thread_id in sorted(set(seen) | (set(after) - set(before))):
+    for thread_id in sorted((set(seen) | (set(after) - set(before))) - others):
         mine = seen.get(thread_id, [])
-        reads = [fd for look in mine if (fd := descriptor_read(look.seen.syscall, machine)) in fds]
-        task = after.get(thread_id) or (mine[-1].task if mine else before[thread_id])
-        used = (
-            after[thread_id].run_ns - before[thread_id].run_ns if thread_id in before and thread_id in after else None
-        )
-        if thread_id not in before and thread_id in after:
-            used = after[thread_id].run_ns
-        idle = made_by_io_uring(task.comm) and not used  # of another ring, or of an earlier operation
-        if thread_id in others or idle or not (reads or thread_id in after):
+        task = after.get(thread_id) or mine[-1].task
+        reads = {number: descriptor_read(look.seen.syscall, machine) for number, look in enumerate(mine)}
+        ours = {number: fd for number, fd in reads.items() if fd in fds}
+        used = None
+        if thread_id in after:
+            used = after[thread_id].run_ns - (before[thread_id].run_ns if thread_id in before else 0)
+        elsewhere = not ours and any(fd is not None for fd in reads.values())  # it reads something else
+        idle = made_by_io_uring(task.comm) and not used  # another ring's, or an earlier operation's
+        if elsewhere or idle or not (ours or thread_id in after):
             continue
-        helpers.append(Helper(thread_id, task.comm, reads[0] if reads else None, used, tuple(x.seen for x in mine)))
+        relevant = tuple(look.seen for number, look in enumerate(mine) if number in ours or not ours)
+        helpers.append(Helper(thread_id, task.comm, next(iter(ours.values()), None), used, relevant))
     return helpers

@@ -1,0 +1,149 @@
+"""One io_uring: operations go in, completions come out, and what the kernel may still write to stays where it is.
+
+    put(read(fd, buffer)) ─> SQ        enter(1) ┐                                    ┌ completions() ─> [Cqe(7, 1000, 0)]
+                                       kernel   └ takes SQEs ... waits, copies ... CQE ┘
+
+Two facts that surprise:
+* A descriptor may be closed and a Python object forgotten: the operation still runs, and writes where it was told to.
+  So the ring pins each buffer until its last CQE, and close() cancels and reaps before it unmaps anything.
+* With default flags the kernel completes an operation by interrupting the thread that submitted it, wherever that is:
+  the CQE appears without a call. With DEFER_TASKRUN nothing appears until that thread calls enter().
+
+user_data is a serial number, never used again: a descriptor's number is, and a late CQE would meet the wrong reader.
+io_uring(7), io_uring_cancelation(7).
+"""
+
+import errno
+import os
+import warnings
+from contextlib import suppress
+from threading import get_ident
+from time import monotonic
+from typing import NamedTuple
+
+from iolab.kernel import io_uring_layout as layout
+from iolab.kernel.io_uring_enter import Enter
+from iolab.kernel.io_uring_operations import cancel
+from iolab.kernel.io_uring_queues import Queues
+from iolab.kernel.io_uring_setup import NEWEST, io_uring_setup, unavailable
+from iolab.kernel.io_uring_sqe import Sqe
+
+__all__ = ["NEWEST", "Cqe", "Ring", "unavailable"]
+CANCEL_AGAIN_S = 0.02  # -EALREADY: it runs, and is asked again
+_kept_for_ever: list = []  # of rings that were dropped without close() while the kernel could still write
+
+
+class Cqe(NamedTuple):
+    """`res` is what the call would have returned, or -errno; `flags` are the layout's CQE_F_..."""
+
+    user_data: int
+    res: int
+    flags: int
+
+
+class Ring:
+    """A ring of the thread that made it: RuntimeError in another thread, or in a child after fork(2).
+
+    `required` and `wished` are flags (io_uring_setup); neither gives the default set-up. The CQ has `cq_entries`,
+    by default twice as many as the SQ. ValueError for impossible numbers, OSError as the kernel says.
+    """
+
+    def __init__(self, entries=64, cq_entries: int | None = None, required=0, wished=0, sq_thread_idle_ms=0) -> None:
+        self._closed, self._process, self._thread = True, os.getpid(), get_ident()
+        set_up = io_uring_setup(entries, cq_entries, required, wished, sq_thread_idle_ms)
+        self.fd, self.flags, self.features, self._serial = set_up.fd, set_up.flags, set_up.features, 0
+        self.queues, self._enter, self._closed = Queues(set_up), Enter(self.fd, self.flags), False
+        self.in_flight: dict[int, Sqe] = {}  # by user_data, until the last CQE
+        self.silent: dict[int, Sqe] = {}  # those that complete only if they fail
+        self.registered: list[object] = []  # buffer rings: the kernel chooses from them, so they live as long
+
+    def put(self, sqe: Sqe) -> int:
+        """Queue one operation, to be submitted by the next enter(); its user_data. A full SQ is submitted first."""
+        self.check()
+        while self.queues.full:
+            if not self._enter.make_room(self.queues.unsubmitted):
+                raise BlockingIOError(errno.EAGAIN, "the submission queue stays full", "io_uring_enter")
+        self._serial += 1
+        packed = sqe.packed(self._serial)
+        (self.silent if sqe.flags & layout.IOSQE_CQE_SKIP_SUCCESS else self.in_flight)[self._serial] = sqe
+        self.queues.push(packed)
+        return self._serial
+
+    def submit(self) -> int:
+        """One io_uring_enter(2) that submits and asks for nothing; how many were taken."""
+        self.check()
+        return self._enter.submit(self.queues.unsubmitted)
+
+    def enter(self, min_complete: int = 0, timeout: float | None = None) -> int:
+        """One io_uring_enter(2): submit, then sleep until `min_complete` CQEs are there; how many SQEs were taken.
+
+        Back early after `timeout` seconds, and after a signal, whose Python handler then runs and may raise.
+        """
+        self.check()
+        return self._enter.wait(self.queues.unsubmitted, min_complete, timeout)
+
+    def completions(self) -> list[Cqe]:
+        """The CQEs that are there, without any system call."""
+        self.check()
+        found = [Cqe(*fields) for fields in self.queues.take_all()]
+        for cqe in found:
+            if not cqe.flags & layout.CQE_F_MORE:
+                self.in_flight.pop(cqe.user_data, None)
+                self.silent.pop(cqe.user_data, None)
+        return found
+
+    def wait(self, min_complete: int = 1, timeout: float | None = None) -> list[Cqe]:
+        """Submit and sleep until so many have come, or fewer when `timeout` seconds are over; whatever else is there."""
+        found, deadline = [], None if timeout is None else monotonic() + timeout
+        while True:
+            left = None if deadline is None else max(0.0, deadline - monotonic())
+            self.enter(0 if left == 0 else max(0, min_complete - len(found)), left)
+            found += self.completions()
+            if not self.queues.overflown and (len(found) >= min_complete or left == 0):
+                return found
+
+    def close(self) -> None:
+        """Cancel everything, reap until nothing is in flight, then unmap and close; again is harmless.
+
+        In a forked child it gives back the child's copies alone, the ring goes on in its parent.
+        """
+        if self._closed:
+            return
+        if os.getpid() == self._process:
+            self.check()
+            while self.in_flight or self.silent:
+                self._cancel_all()
+        self._closed = True
+        self.queues.close()
+        self.registered.clear()
+
+    def _cancel_all(self) -> None:
+        asked = {self.put(cancel(serial)): serial for serial in (*self.in_flight, *self.silent)}
+        accepts = {serial for serial, sqe in self.in_flight.items() if sqe.opcode == layout.OP_ACCEPT}
+        unknown, timeout = [], None  # every cancel is answered; what it has ended, soon after or before
+        while (self.in_flight or self.silent) and (found := self.wait(1, timeout)):
+            for cqe in found:
+                if cqe.user_data in asked and cqe.res == -errno.ENOENT:
+                    unknown.append(asked[cqe.user_data])
+                if cqe.user_data in accepts and cqe.res >= 0:  # a connection that nobody will ever know of
+                    with suppress(OSError):
+                        os.close(cqe.res)
+            if not self.in_flight.keys() & asked.keys():
+                timeout = CANCEL_AGAIN_S
+        for serial in unknown:  # the kernel has it no more, and all that it had to say is read
+            self.in_flight.pop(serial, None)
+            self.silent.pop(serial, None)
+
+    def check(self) -> None:
+        """RuntimeError for a thread or a process that the ring does not belong to, ValueError when it is closed."""
+        for kind, owner, here in (("process", self._process, os.getpid()), ("thread", self._thread, get_ident())):
+            if owner != here:
+                raise RuntimeError(f"the ring belongs to {kind} {owner}, this is {kind} {here}")
+        if self._closed:
+            raise ValueError("the ring is closed")
+
+    def __del__(self) -> None:
+        if not self._closed:
+            warnings.warn(f"a ring was never closed: descriptor {self.fd}", ResourceWarning, stacklevel=2)
+            idle = not (self.in_flight or self.silent or self.registered)
+            self.queues.close() if idle else _kept_for_ever.append(self)

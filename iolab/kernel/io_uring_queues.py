@@ -1,0 +1,127 @@
+"""The two queues in the memory that program and kernel share: one writes the tail, the other the head.
+
+    SQ   program: SQE at tail, tail + 1 ──>  ▓▓▓▓░░░░  ──> kernel: takes at head, head + 1      (in io_uring_enter)
+    CQ   program: takes at head, head + 1 <──  ▓▓░░░░  <── kernel: CQE at tail, tail + 1       (at any moment)
+
+Two facts that surprise:
+* struct.pack_into("<I") writes a number byte by byte; a kernel that looks meanwhile sees a tail that never was.
+  Assigning to an element of memoryview.cast("I") is one store.
+* mmap.mmap(fd) keeps a duplicate of the descriptor. Closing the ring's own leaves the ring alive, with all its
+  operations, until the mappings are closed too.
+
+Heads and tails only grow, modulo 2^32; the position in the queue is their lower bits. io_uring(7).
+"""
+
+import mmap
+import os
+from threading import Lock
+
+from iolab.kernel import io_uring_layout as layout
+from iolab.kernel.io_uring_setup import SetUp
+
+_WRAP = 0xFFFF_FFFF
+
+
+class Queues:
+    """Submission and completion queue of one ring. One thread uses them; it also closes them and the descriptor."""
+
+    def __init__(self, set_up: SetUp) -> None:
+        self._fd = set_up.fd
+        self.sq_entries, self.cq_entries = set_up.sq_entries, set_up.cq_entries
+        # One mapping holds both queues' heads and tails and the CQEs (FEAT_SINGLE_MMAP), a second one the SQEs.
+        self._mappings: list[mmap.mmap] = []
+        self._views: list[memoryview] = []
+        sq_head, sq_tail, _, _, sq_flags, _, sq_array = (offset // 4 for offset in set_up.sq_offsets)
+        cq_head, cq_tail, _, _, _, cqes, _ = set_up.cq_offsets
+        size = max(cqes + self.cq_entries * layout.CQE.size, set_up.sq_offsets[6] + self.sq_entries * 4)
+        try:
+            shared = self._mapped(size, layout.OFF_SQ_RING)
+            self._sqes = self._mapped(self.sq_entries * layout.SQE.size, layout.OFF_SQES)
+        except BaseException:
+            self.close()
+            raise
+        self._words = shared[: size // 4 * 4].cast("I")
+        self._cqes = shared[cqes : cqes + self.cq_entries * layout.CQE.size]
+        self._views += [self._words, self._cqes]
+        self._sq_head, self._sq_tail, self._sq_flags = sq_head, sq_tail, sq_flags
+        self._cq_head, self._cq_tail = cq_head // 4, cq_tail // 4
+        if not set_up.flags & layout.SETUP_NO_SQARRAY:
+            # An index between queue and SQEs, for programs that fill them out of order: here the n-th is the n-th.
+            for number in range(self.sq_entries):
+                self._words[sq_array + number] = number
+        self._order = Lock()
+        self._order.acquire()
+
+    def _mapped(self, size: int, offset: int) -> memoryview:
+        mapping = mmap.mmap(
+            self._fd, size, mmap.MAP_SHARED | mmap.MAP_POPULATE, mmap.PROT_READ | mmap.PROT_WRITE, offset=offset
+        )
+        self._mappings.append(mapping)
+        self._views.append(memoryview(mapping))
+        return self._views[-1]
+
+    def _fence(self) -> None:
+        """Stores and loads before it stay before those after it: the other side may run on another CPU.
+
+        Python has no memory barrier; to release a lock and to take it again is one.
+        """
+        self._order.release()
+        self._order.acquire()
+
+    @property
+    def unsubmitted(self) -> int:
+        """SQEs that the kernel has not taken yet."""
+        return (self._words[self._sq_tail] - self._words[self._sq_head]) & _WRAP
+
+    @property
+    def full(self) -> bool:
+        """There is no room for one SQE more until the kernel takes some."""
+        return self.unsubmitted == self.sq_entries
+
+    @property
+    def overflown(self) -> bool:
+        """The CQ was full: more completions wait in the kernel, and come with the next io_uring_enter(GETEVENTS)."""
+        return bool(self._words[self._sq_flags] & layout.SQ_CQ_OVERFLOW)
+
+    @property
+    def must_enter(self) -> bool:
+        """Without io_uring_enter nothing would come of what was put, or what overflowed."""
+        return bool(self.unsubmitted or self.overflown)
+
+    @property
+    def ready(self) -> int:
+        """CQEs that can be taken without any system call."""
+        return (self._words[self._cq_tail] - self._words[self._cq_head]) & _WRAP
+
+    def push(self, sqe: bytes) -> None:
+        """Write one SQE behind the last one; there must be room."""
+        tail = self._words[self._sq_tail]
+        place = tail % self.sq_entries * layout.SQE.size
+        self._sqes[place : place + layout.SQE.size] = sqe
+        self._fence()  # a polling kernel thread (SQPOLL) must find the SQE written when it sees the new tail
+        self._words[self._sq_tail] = (tail + 1) & _WRAP
+
+    def take_all(self) -> list[tuple[int, int, int]]:
+        """The CQEs that are there, as (user_data, res, flags), in the kernel's order."""
+        count = self.ready
+        if not count:
+            return []
+        self._fence()
+        head = self._words[self._cq_head]
+        size, first = layout.CQE.size, head % self.cq_entries
+        last = min(first + count, self.cq_entries)
+        found = [*layout.CQE.iter_unpack(self._cqes[first * size : last * size])]
+        found += layout.CQE.iter_unpack(self._cqes[: (count - (last - first)) * size])
+        self._fence()
+        self._words[self._cq_head] = (head + count) & _WRAP  # from here on the kernel may write over them
+        return found
+
+    def close(self) -> None:
+        """Unmap, and close every descriptor of the ring; the kernel then ends what is still in flight, later."""
+        for view in reversed(self._views):
+            view.release()
+        for mapping in self._mappings:
+            mapping.close()
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._views, self._mappings, self._fd = [], [], -1

@@ -1,0 +1,148 @@
+"""Asynchronous I/O by io_uring: the kernel carries the operation out, and one call starts many and waits for any.
+
+    application  SQE ┐ io_uring_enter(1) ┐                            ┌ CQE: 1,000 bytes are in the buffer
+    kernel           └───────────────────└ waits ──────────┘└ copies ─┘
+
+Two facts that surprise:
+* "The kernel copies" does not say on whose time. With default flags and with DEFER_TASKRUN it is this very thread's,
+  inside the call, or interrupted in its own work. IOSQE_ASYNC gives it to a worker (iou-wrk-PID), SQPOLL to a poller.
+* To look whether something is over takes no system call: a CQE appears in shared memory. Not so with DEFER_TASKRUN,
+  where nothing is completed until this thread enters the kernel, and not with SQPOLL, which must be kept awake.
+
+io_uring(7), io_uring_enter(2); Linux 5.11 for reads, 6.0 for receive.
+"""
+
+import errno
+import struct
+from time import monotonic
+
+from iolab.calls import CallNamer, unrecorded
+from iolab.kernel import io_uring_layout as layout
+from iolab.kernel import io_uring_operations as sqes
+from iolab.kernel.io_uring import NEWEST, Cqe, Ring
+from iolab.kernel.io_uring import unavailable as unavailable  # why there is none here
+from iolab.kernel.io_uring_buffers import BufferRing
+from iolab.kernel.io_uring_sqe import Sqe, by_worker
+from iolab.kernel.io_uring_wake_up import WakeUp
+from iolab.models.completion import ACCEPT, READ, RECEIVE, SEND, WRITE, Event, Operation, read_when_complete
+from iolab.models.completion_queue import CompletionQueue
+from iolab.models.reads import Work
+
+NAME = "io-uring"
+DEFAULT, DEFER_TASKRUN, ASYNC, SQPOLL = MANNERS = "default", "defer-taskrun", "async", "sqpoll"
+_DEFERRED = layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN
+_SET_UP = {DEFAULT: (0, 0), DEFER_TASKRUN: (_DEFERRED, NEWEST), ASYNC: (0, 0), SQPOLL: (layout.SETUP_SQPOLL, 0)}
+_DESCRIBED = {
+    READ: lambda operation: sqes.read(operation.fd, operation.buffer, operation.offset),
+    WRITE: lambda operation: sqes.write(operation.fd, operation.buffer, operation.offset),
+    SEND: lambda operation: sqes.send(operation.fd, operation.buffer),  # MSG_WAITALL: the kernel finishes it
+    ACCEPT: lambda operation: sqes.accept_multishot(operation.fd),
+}
+POOL = (64, 1 << 14)  # buffers for what is received, and the bytes of each
+
+
+class IoUringProcessor:
+    """completion.AsynchronousOperationProcessor by one ring; `manner` is one of MANNERS.
+
+    `pool`: how many buffers, a power of two, of how many bytes, for what is received. OSError as the kernel says.
+    """
+
+    def __init__(
+        self, call: CallNamer = unrecorded, manner: str = DEFAULT, entries: int = 64, cq_entries=None, pool=POOL
+    ) -> None:
+        if manner not in MANNERS:
+            raise ValueError(f"manner must be one of {', '.join(MANNERS)}, not {manner!r}")
+        self._call, self._manner = call, manner
+        with call("io_uring_setup"):
+            self._ring = Ring(entries, cq_entries, *_SET_UP[manner])
+        self._pool, self._received = pool, None
+        self._operations: dict[int, Operation] = {}  # by user_data
+        self._found: list[Event] = []  # not handed out yet
+        try:
+            self._woken, self._wake_up = False, WakeUp(self._ring)
+        except OSError:  # EMFILE
+            self._ring.close()
+            raise
+
+    def start(self, operation: Operation) -> None:
+        try:
+            self._put(self._sqe(operation), operation)
+        except (OSError, struct.error) as error:  # struct: a number that no descriptor has
+            self._found.append(Event(operation, -getattr(error, "errno", errno.EBADF)))
+
+    def cancel(self, operation: Operation) -> bool:
+        if self._operations.get(operation.state) is operation:
+            self._make_room()
+            self._ring.put(sqes.cancel(operation.state))
+        return True  # how it went, its last CQE tells
+
+    def abandon(self, operation: Operation) -> None:
+        """The ring holds its buffer until its last CQE."""
+
+    def wait(self, timeout: float | None) -> list[Event]:
+        if self._received:
+            self._received.take_back()
+        events, must_enter = self._found, self._ring.queues.must_enter
+        over = timeout == 0 and self._manner in (DEFAULT, ASYNC) and not must_enter
+        if over:  # no call: what is over shows in shared memory
+            events += filter(None, map(self._event, self._ring.completions()))
+        deadline = None if timeout is None else monotonic() + timeout
+        while not over:
+            left = None if deadline is None else max(0.0, deadline - monotonic())
+            only = [each.fd for each in self._operations.values()] if len(self._operations) == 1 else ()
+            with self._call("io_uring_enter", *only):
+                self._ring.enter(0 if events or self._woken or left == 0 else 1, left)
+                events += filter(None, map(self._event, self._ring.completions()))
+            over = events or self._woken or left == 0
+        self._found, self._woken = [], False
+        return events
+
+    def wake(self) -> None:
+        self._wake_up.wake()
+
+    def close(self) -> None:
+        self._ring.close()  # cancels and reaps what was abandoned
+        self._wake_up.close()
+
+    def _sqe(self, operation: Operation) -> Sqe:
+        self._make_room()
+        if operation.kind == RECEIVE:
+            self._received = self._received or BufferRing(self._ring, *self._pool)
+            return sqes.recv_multishot(operation.fd, self._received.buf_group)
+        sqe = _DESCRIBED[operation.kind](operation)
+        return by_worker(sqe) if self._manner == ASYNC and operation.kind != ACCEPT else sqe
+
+    def _make_room(self) -> None:
+        if self._ring.queues.full:
+            with self._call("io_uring_enter"):
+                self._ring.submit()
+
+    def _put(self, sqe: Sqe, operation: Operation) -> None:
+        operation.state = self._ring.put(sqe)
+        self._operations[operation.state] = operation
+
+    def _event(self, cqe: Cqe) -> Event | None:
+        more = bool(cqe.flags & layout.CQE_F_MORE)
+        data = self._received.lend(cqe) if cqe.flags & layout.CQE_F_BUFFER else None
+        self._woken |= self._wake_up.heard(cqe)
+        operation = self._operations.get(cqe.user_data)
+        if not more:
+            self._operations.pop(cqe.user_data, None)
+        if operation is None:  # a cancel, which has done what it could
+            return None
+        if operation.kind == RECEIVE and cqe.res == -errno.ENOTSOCK and not operation.cancelled:  # a pipe: by read(2)
+            self._put(sqes.read_selected(operation.fd, self._received.buf_group, self._received.nbytes), operation)
+            return None
+        if operation.kind in (READ, RECEIVE) and cqe.res >= 0:
+            self._call.completed(operation.fd, cqe.res)
+        return Event(operation, cqe.res, more, data)
+
+
+def read_into(fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None, manner: str = DEFAULT) -> int:
+    """Read until `buffer` is full or the stream ends; the number of bytes read. OSError as the kernel says."""
+    return read_many([(fd, buffer)], call, work, manner)[0]
+
+
+def read_many(reads, call: CallNamer = unrecorded, work: Work | None = None, manner: str = DEFAULT) -> list[int]:
+    """Fill each (fd, buffer) of `reads`, all submitted by one call; the counts in the order given."""
+    return read_when_complete(lambda: CompletionQueue(IoUringProcessor(call, manner)), reads, work)

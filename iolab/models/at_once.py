@@ -1,0 +1,72 @@
+"""The calls of a nonblocking descriptor that either happen now or not at all, with errors as numbers.
+
+    written(operation)      ── write ──> 1,000, or -EPIPE, or None: not yet, its buffer in the kernel is full
+    accepted(operation)     ── accept4, accept4, accept4: EAGAIN ──> [8, 9], 0
+
+Two facts that surprise:
+* A write that happens now needs no asynchronous interface: the kernel takes the bytes over, and sends them later by
+  itself. Only when it has no room left is there anything to wait for.
+* One "readable" of a listening socket may stand for a hundred connections. Who accepts one and asks again pays for
+  the question a hundred times.
+
+write(2), send(2), accept4(2).
+"""
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from iolab.calls import CallNamer
+from iolab.models.completion import SEND, Operation
+
+MOST_ACCEPTS = 64  # in one go: others wait, too
+
+
+def on_a_device(fd: int) -> bool:
+    """Whether a read of it waits for a disk at most, whatever O_NONBLOCK says. OSError as the kernel says."""
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISDIR(mode):
+        os.read(fd, 1)  # raises EISDIR, where an asynchronous interface has less to say
+    return stat.S_ISREG(mode) or stat.S_ISBLK(mode)
+
+
+def written(operation: Operation, call: CallNamer) -> int | None:
+    """One write(2), or send(2); a count, -errno, or None for "not yet"."""
+    fd, data = operation.fd, operation.buffer
+    try:
+        if operation.kind == SEND:
+            with _socket(fd) as sock, call("sendto", fd):
+                return sock.send(data)
+        with call("write", fd):
+            return os.write(fd, data)
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        return -error.errno
+
+
+def accepted(operation: Operation, call: CallNamer) -> tuple[list[int], int]:
+    """The descriptors of the connections that wait, and 0, or the -errno that ended it."""
+    found = []
+    try:
+        with _socket(operation.fd) as listener:
+            while len(found) < MOST_ACCEPTS:
+                with call("accept4", operation.fd):
+                    found.append(listener.accept()[0].detach())
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        return found, -error.errno
+    return found, 0
+
+
+@contextmanager
+def _socket(fd: int) -> Iterator[socket.socket]:
+    """Python's object for a descriptor that stays somebody else's."""
+    sock = socket.socket(fileno=fd)
+    try:
+        yield sock
+    finally:
+        sock.detach()

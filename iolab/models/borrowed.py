@@ -1,0 +1,48 @@
+"""O_NONBLOCK for as long as operations are under way on a descriptor, and then as it was.
+
+    borrow(7) ── O_NONBLOCK ── borrow(7) ── give_back(7) ── give_back(7): as before
+                                            one is still there
+
+Two facts that surprise:
+* The flag belongs to the open file description, not to the number (fcntl(2)): whoever shares it, a child or the other
+  end of a dup, finds it changed meanwhile.
+* Put back too late it would hit a stranger: once a descriptor is closed, its number is given to the next one opened.
+  So it is put back with the last operation's end, not when everything is.
+"""
+
+import os
+from contextlib import suppress
+
+
+class Borrowed:
+    """Counts, for each descriptor, who needs it to be nonblocking."""
+
+    def __init__(self) -> None:
+        self._users: dict[int, int] = {}
+        self._blocking: set[int] = set()  # as they were
+
+    def __contains__(self, fd: int) -> bool:
+        return fd in self._users
+
+    def borrow(self, fd: int) -> None:
+        """OSError as the kernel says, and then nothing has changed."""
+        if fd not in self._users and os.get_blocking(fd):
+            os.set_blocking(fd, False)
+            self._blocking.add(fd)
+        self._users[fd] = self._users.get(fd, 0) + 1
+
+    def give_back(self, fd: int) -> None:
+        """One user fewer; nothing where nobody had borrowed it."""
+        self._users[fd] = self._users.get(fd, 1) - 1
+        if not self._users[fd]:
+            del self._users[fd]
+            if fd in self._blocking:
+                self._blocking.remove(fd)
+                with suppress(OSError):  # closed too early
+                    os.set_blocking(fd, True)
+
+    def give_all_back(self) -> None:
+        """Whoever had it."""
+        for fd in list(self._users):
+            self._users[fd] = 1
+            self.give_back(fd)

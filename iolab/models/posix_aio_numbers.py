@@ -1,0 +1,81 @@
+"""The numbers under which POSIX AIO knows descriptors: one queue for each number, whatever it means by now.
+
+    socket ── 7 ── aio_read ── waits for the peer ──────────┐ 7 closed, and given to a new socket:
+           └─ 9 = dup(7) ── aio_write: a queue of its own   └ its first request waits behind the dead one
+
+Two facts that surprise:
+* "It makes no sense to start another thread" for a descriptor that is being worked on, says glibc; of a socket, which
+  is read and written at once, that is not true. A duplicate has another number, and the same socket behind it.
+* close(2) ends no request. A request that was abandoned haunts its number: who gets it next must use a duplicate, too.
+
+dup(2), close(2), aio_cancel(3).
+"""
+
+import os
+import time
+from contextlib import suppress
+from errno import EINPROGRESS
+
+from iolab.kernel.libc import number_on_this_machine
+from iolab.kernel.posix_aio import aio_error
+from iolab.kernel.posix_aio_block import ControlBlock
+from iolab.kernel.thread_cpu import cpu_ns_of_threads
+from iolab.kernel.thread_state import thread_state
+
+_IN_CALL_S = 0.1  # how long a helper that has begun may take until it sleeps in its call
+_abandoned: list[ControlBlock] = []
+
+
+def haunted(fd: int) -> bool:
+    """Whether a request that was abandoned, and is not over, stands before every new one on this number."""
+    _abandoned[:] = [block for block in _abandoned if aio_error(block) == EINPROGRESS]
+    return any(block.structure.aio_fildes == fd for block in _abandoned)
+
+
+class Duplicate:
+    """dup(2) of `fd`, under a number that is not haunted; closed with the last reference, or before."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd, refused = None, []
+        try:
+            while haunted(number := os.dup(fd)):
+                refused.append(number)
+            self.fd = number
+        finally:
+            for number in refused:
+                os.close(number)
+
+    def close(self) -> None:
+        number, self.fd = self.fd, None
+        if number is not None:
+            os.close(number)
+
+    __del__ = close
+
+
+def abandon(block: ControlBlock) -> None:
+    """Nobody waits for it any more; until it is over, its number is avoided.
+
+    Its duplicate is closed now only if a helper is seen asleep in read(2) or write(2): one that has not got there yet
+    would use whatever has the number by then. Otherwise the duplicate stays as long as the request.
+    """
+    _abandoned.append(block)
+    duplicate, deadline = block.keep, time.monotonic() + _IN_CALL_S
+    while duplicate and aio_error(block) == EINPROGRESS and time.monotonic() < deadline:
+        if _in_its_call(duplicate.fd):
+            duplicate.close()
+            return
+        time.sleep(0.001)
+
+
+def _in_its_call(fd: int) -> bool:
+    """Whether a thread sleeps in read(2) or write(2) of this number, by /proc."""
+    calls = {str(number_on_this_machine(*numbers)) for numbers in ((0, 63), (1, 64))}
+    for thread_id in cpu_ns_of_threads():
+        with suppress(OSError):  # it has ended
+            words = thread_state(os.getpid(), thread_id).syscall.split()
+            if words[0] in calls and int(words[1], 16) == fd:
+                return True
+    return False

@@ -1,0 +1,35 @@
+"""What notebooks show of io_uring besides Timelines: plain data, by the name under which a recording is kept.
+
+    obtain_value("io-uring.order", unavailable(), VALUES["io-uring.order"])      run now, or recorded elsewhere
+
+`iolab record io-uring` makes the recordings anew.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from iolab.recording import ring_steps, ring_streams
+from iolab.recording.batches import batches
+from iolab.recording.ways_to_read import WAYS
+from iolab.recording.who_copies import who_copies
+
+NBYTES = 8 << 20
+STEPS = (
+    ring_steps.one_read, ring_steps.deferred_read, ring_steps.order, ring_steps.links, ring_steps.cancels,
+    ring_streams.accepts, ring_streams.receives, ring_streams.overflow, ring_streams.closed, ring_streams.borrowed,
+    ring_streams.strangers, batches,
+)  # fmt: skip
+
+
+def copiers() -> list[dict]:
+    """who_copies, of recv and of every way to use io_uring."""
+    rows = who_copies(NBYTES, ways=[way for way in WAYS if way.name.startswith(("recv", "io_uring"))])
+    return [asdict(row) for row in rows]
+
+
+def name_of_step(function: Callable) -> str:
+    """What the recording of an experiment is called: "io-uring.closed-in-flight"."""
+    return f"io-uring.step.{function.__name__.replace('_', '-')}"
+
+
+VALUES: dict[str, Callable[[], object]] = {name_of_step(step): step for step in (*STEPS, copiers)}

@@ -1,0 +1,134 @@
+"""What sets POSIX AIO apart as a processor: flags that it borrows, duplicates, numbers that are haunted, threads."""
+
+import errno
+import fcntl
+import os
+import socket
+
+import pytest
+
+from iolab.models import asynchronous_posix_aio
+from iolab.models.asynchronous_posix_aio import PosixAioProcessor, read_into
+from iolab.models.completion_queue import CompletionQueue
+from iolab.recorder import Recorder
+from tests.left_behind import nothing_left_behind
+from tests.posix_aio import in_a_process, sleeps_in_read, until
+from tests.streams import meanwhile, open_stream, open_streams, pattern
+
+pytestmark = pytest.mark.skipif(
+    bool(asynchronous_posix_aio.unavailable()), reason=str(asynchronous_posix_aio.unavailable())
+)
+PATIENCE_S = 20
+
+
+def completions(queue, count):
+    found = []
+    while len(found) < count:
+        told = queue.wait(PATIENCE_S)
+        assert told, f"only {found} after {PATIENCE_S} s"
+        found += told
+    return found
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socketpair", "tcp"])
+def test_a_nonblocking_descriptor_is_waited_for_and_is_nonblocking_again_afterwards(kind):
+    with open_stream(kind) as stream, nothing_left_behind():
+        os.set_blocking(stream.fd, False)
+        buffer = bytearray(4)
+        with meanwhile(lambda: stream.send(b"data")):
+            assert read_into(stream.fd, buffer) == 4
+        assert buffer == b"data"
+        assert not os.get_blocking(stream.fd)
+
+
+def test_a_thread_with_other_work_is_told_not_yet_as_by_a_nonblocking_call():
+    recorder, slices = Recorder(), []
+    with open_stream("socketpair") as stream:
+
+        def work():
+            slices.append(1)
+            if len(slices) == 5:
+                stream.send(b"data")
+
+        assert read_into(stream.fd, bytearray(4), recorder, work) == 4
+        calls = [call for call in recorder.calls() if call.name == "aio_error"]
+        assert [call.errno for call in calls[:4]] == [errno.EINPROGRESS] * 4
+        assert calls[-1].completed == ((stream.fd, 4),)
+
+
+def test_a_thread_without_work_sleeps_in_one_aio_suspend_and_hears_there_of_the_bytes():
+    recorder = Recorder()
+    with open_stream("socketpair") as stream:
+        with meanwhile(lambda: stream.send(b"data")):
+            assert read_into(stream.fd, bytearray(4), recorder) == 4
+        calls = recorder.calls()
+        assert [call.name for call in calls] == ["aio_read", "aio_suspend"]
+        assert calls[1].completed == ((stream.fd, 4),)
+
+
+def test_a_send_does_not_wait_behind_a_receive_of_the_same_socket():
+    with open_stream("tcp") as stream, CompletionQueue(PosixAioProcessor()) as queue:
+        queue.receive(stream.fd, "receive")
+        queue.wait(0)
+        until(lambda: sleeps_in_read(stream.fd))
+        queue.send(stream.fd, b"data", "send")
+        assert completions(queue, 1) == [("send", 4, False, None)]
+        assert os.read(stream.peer, 10) == b"data"
+
+
+def test_a_descriptor_that_gets_the_number_of_a_dead_read_is_read_at_once():
+    ours, peer = socket.socketpair()
+    with peer:
+        number = ours.detach()
+        queue = CompletionQueue(PosixAioProcessor())
+        queue.read(number, bytearray(10), "dead")
+        queue.wait(0)
+        until(lambda: sleeps_in_read(number))
+        queue.close()  # the read cannot be cancelled: it is abandoned
+        with open_stream("socketpair") as stream, CompletionQueue(PosixAioProcessor()) as queue:
+            os.dup2(stream.fd, number)  # closes the old one
+            stream.send(b"data")
+            queue.read(number, bytearray(10), "living")
+            assert completions(queue, 1) == [("living", 4, False, None)]
+            os.close(number)
+        peer.sendall(b"x")
+        until(lambda: not sleeps_in_read(number))
+
+
+def test_thirty_silent_streams_do_not_keep_a_file_from_being_read():
+    program = """
+from iolab.models.asynchronous_posix_aio import PosixAioProcessor
+from iolab.models.completion_queue import CompletionQueue
+queue, pipes = CompletionQueue(PosixAioProcessor()), [os.pipe() for _ in range(30)]
+for r, w in pipes:
+    queue.read(r, bytearray(1), r)
+queue.read(os.open(sys.executable, os.O_RDONLY), bytearray(4), "file", 0)
+found = queue.wait(20)
+tell([[each.token, each.result] for each in found])
+for r, w in pipes:
+    os.close(w)
+queue.close()
+"""
+    assert in_a_process(program) == [["file", 4]]
+
+
+def test_reads_of_several_streams_at_once_each_get_their_own_bytes():
+    with open_streams("pipe", "socketpair", "tcp") as streams, nothing_left_behind():
+        buffers = [bytearray(100) for _ in streams]
+        with meanwhile(*(lambda each=each, at=at: each.send(pattern(300)[at : at + 100]) for at, each in
+                         zip((0, 100, 200), streams, strict=True))):  # fmt: skip
+            reads = [(stream.fd, buffer) for stream, buffer in zip(streams, buffers, strict=True)]
+            assert asynchronous_posix_aio.read_many(reads) == [100] * 3
+        assert b"".join(buffers) == pattern(300)
+
+
+def test_a_listener_has_its_own_flags_again_after_an_accept():
+    with socket.create_server(("127.0.0.1", 0)) as listener, CompletionQueue(PosixAioProcessor()) as queue:
+        before = fcntl.fcntl(listener.fileno(), fcntl.F_GETFL)
+        accept = queue.accept(listener.fileno(), "accept")
+        with socket.create_connection(listener.getsockname()):
+            [told] = completions(queue, 1)
+            os.close(told.result)
+        queue.cancel(accept)
+        assert completions(queue, 1)[-1].result == -errno.ECANCELED
+        assert fcntl.fcntl(listener.fileno(), fcntl.F_GETFL) == before
