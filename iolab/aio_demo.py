@@ -23,12 +23,13 @@ import time
 from dataclasses import replace
 from errno import EINPROGRESS, ENOSYS
 
+from iolab.aio_demo_file import new_file
 from iolab.aio_demo_process import run_alone
 from iolab.aio_demo_result import AioDemo, hex_dump
 from iolab.kernel import posix_aio as aio
 from iolab.kernel.posix_aio_block import ControlBlock
 from iolab.kernel.posix_aio_notification import BySignal, ByThread
-from iolab.kernel.thread_cpu import cpu_ns_of_threads
+from iolab.kernel.tasks import tasks
 from iolab.models.posix_aio_preparing import provide_threads
 
 WAYS = ("poll", "suspend", "signal", "thread")
@@ -56,12 +57,8 @@ def run(notify: str = "poll", path=None, nbytes: int = NBYTES, ahead: int = AHEA
 
 def _run_here(notify: str, path, nbytes: int, ahead: int) -> AioDemo:
     path = os.fspath(path or f"iolab-aio-demo-{os.getpid()}.tmp")
-    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_DSYNC | os.O_CLOEXEC, 0o600)
-    try:
+    with new_file(path) as fd:
         return _Demo(notify, fd, path).run(nbytes, ahead)
-    finally:
-        os.close(fd)
-        os.unlink(path)
 
 
 class _Demo:
@@ -74,7 +71,7 @@ class _Demo:
 
     def run(self, nbytes: int, ahead: int) -> AioDemo:
         provide_threads()
-        threads, start, cpu_start = cpu_ns_of_threads(), time.monotonic_ns(), time.process_time_ns()
+        threads, start, cpu_start = tasks(os.getpid()), time.monotonic_ns(), time.process_time_ns()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {self.signal} if self.notify == "signal" else ())
         try:
             data, back = bytes([BYTE]) * nbytes, bytearray(nbytes)
@@ -94,7 +91,11 @@ class _Demo:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         wall_ns, process_cpu_ns = time.monotonic_ns() - start, time.process_time_ns() - cpu_start
         ours = {thread.native_id for thread in threading.enumerate()}
-        grown = {each: ns - threads.get(each, -1) for each, ns in cpu_ns_of_threads().items() if each not in ours}
+        grown = {
+            each: task.run_ns - (threads[each].run_ns if each in threads else -1)
+            for each, task in tasks(os.getpid()).items()
+            if each not in ours
+        }
         same = back[:read] == data[:written] and written == nbytes
         return AioDemo(
             notify=self.notify, path=self.path, nbytes=nbytes, ahead_nbytes=ahead, polls=self.polls,

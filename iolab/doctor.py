@@ -1,4 +1,4 @@
-"""What this machine offers: each model and each rung of evidence, live or missing, in the kernel's own words."""
+"""What this machine offers: each model and each rung of evidence, live, recorded or missing, in the kernel's words."""
 
 import json
 import os
@@ -10,11 +10,13 @@ from html import escape
 
 from iolab.models import MODELS
 from iolab.recording.evidence import RUNGS
+from iolab.recording.recordings import RECORDABLE
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: `state` is "live" or "missing", `why` the kernel's reason or what it gives."""
+    """One thing that was looked at: `state` is "live", "recorded" (only that) or "missing"; `why` the kernel's reason,
+    or what it gives."""
 
     kind: str
     name: str
@@ -36,7 +38,7 @@ class Report:
     def __str__(self) -> str:
         width = max(len(each.name) for each in self.findings)
         lines = [f"{key}: {value}" for key, value in self.machine.items()]
-        lines += [f"{each.kind:8}  {each.name:{width}}  {each.state:7}  {each.why}" for each in self.findings]
+        lines += [f"{each.kind:8}  {each.name:{width}}  {each.state:8}  {each.why}" for each in self.findings]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -74,7 +76,8 @@ def examine() -> Report:
 def _finding(kind: str, member) -> Finding:
     reason = member.unavailable()
     first_line = member.__doc__.strip().partition("\n")[0]
-    return Finding(kind, member.NAME, "missing" if reason else "live", reason or first_line)
+    state = "recorded" if reason and kind == "model" and member.NAME in RECORDABLE else "missing" if reason else "live"
+    return Finding(kind, member.NAME, state, reason or first_line)
 
 
 def _low_water_mark() -> Finding:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from iolab import commands
-from iolab.models import MODELS
+from iolab.models import MODELS, asynchronous_linux_aio, blocking
 from iolab.recording.invariants import violations
 from iolab.recording.timeline import Timeline
 from tests.left_behind import nothing_left_behind
@@ -124,8 +124,17 @@ def test_doctor_names_every_model_with_a_reason_where_it_is_missing():
     assert (done.returncode, done.stderr) == (0, "")
     findings = {each["name"]: each for each in json.loads(done.stdout)["findings"]}
     assert {model.NAME for model in MODELS} <= findings.keys()
-    assert all(each["state"] in ("live", "missing") and each["why"] for each in findings.values())
+    assert all(each["state"] in ("live", "recorded", "missing") and each["why"] for each in findings.values())
     assert iolab("doctor").returncode == 0
+
+
+def test_doctor_tells_what_is_recorded_from_what_is_missing(monkeypatch, capsys):
+    for model in (blocking, asynchronous_linux_aio):
+        monkeypatch.setattr(model, "unavailable", lambda: "io_setup: Function not implemented")
+    assert commands.run(["doctor", "--json"]) == 0
+    findings = {each["name"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert (findings["blocking"]["state"], findings["linux-aio"]["state"]) == ("missing", "recorded")
+    assert findings["linux-aio"]["why"] == "io_setup: Function not implemented"
 
 
 @pytest.mark.parametrize("notify", ["poll", "suspend", "signal", "thread"])

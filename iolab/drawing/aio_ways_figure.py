@@ -62,7 +62,7 @@ def finding(rows: Sequence[dict]) -> str:
     """What the figure says, as its title."""
     asking = [row["cpu_ns"] for row in rows if row["asked"] > 1]
     asleep = [row["cpu_ns"] for row in rows if row["asked"] <= 1]
-    parts = [f"asking in a loop took {duration(max(asking))} of CPU"] * bool(asking)
+    parts = [f"asking in a loop took {duration(max(asking))} of CPU"] if asking else []
     if asleep:
         low, high = duration(min(asleep)), duration(max(asleep))
         parts.append(f"who slept was told for {low}" + f" to {high}" * (high != low))

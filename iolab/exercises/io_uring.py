@@ -1,18 +1,15 @@
-"""Checks of the chapter on io_uring: completions are decoded, and a multishot receive is armed anew when it must be.
+"""Check of the chapter on io_uring: sixteen bytes are decoded, as a kernel writes them.
 
-check       completions as a kernel wrote them ──> learner's function: what is it, whose, was it the last?
-            the same on a real ring, where this machine has one
-
-The rehearsal of a stream needs no io_uring: it ends a receive wherever a kernel may.
+check       16 bytes ──> learner's function: whose is it, how did it go, was it the last, where are the bytes?
+            the same with completions of a real ring, where this machine has one
 """
 
 import errno
-import os
 import socket
 from collections.abc import Callable
 from contextlib import closing
 
-from iolab.exercises.attempting import TooLong, attempt, is_open, raised
+from iolab.exercises.attempting import attempt, is_open, raised
 from iolab.exercises.checking import right, unanswered, wrong
 from iolab.kernel import io_uring_layout as layout
 from iolab.kernel import io_uring_operations as op
@@ -28,7 +25,7 @@ SAMPLES = (
     (Cqe(8, 2, 1 << SHIFT | layout.CQE_F_SOCK_NONEMPTY | MORE | BUFFER), "2 bytes in buffer 1, more lie in the socket"),
     (Cqe(1 << 40, 0, 0), "a user_data of more than 32 bits"),
 )
-LIVE_S, WAITS = 1, 100
+LIVE_S = 1
 
 
 def fields(cqe: Cqe) -> tuple:
@@ -51,7 +48,9 @@ def check_decode(decode: Callable) -> None:
         if not isinstance(got, tuple) or len(got) != 4:
             return wrong(f"Four values are wanted: user_data, res, more, buffer. You returned {got!r}.")
         if got[0] != right_one[0]:
-            return wrong(f"{what}: user_data is {right_one[0]}, its 64 bits come back as they went; you say {got[0]!r}.")
+            return wrong(
+                f"{what}: user_data is {right_one[0]}, its 64 bits come back as they went; you say {got[0]!r}."
+            )
         if got[1] != right_one[1]:
             return wrong(f"{what}: res is {right_one[1]}, with a sign: below zero it is -errno; you say {got[1]!r}.")
         if bool(got[2]) != right_one[2]:
@@ -75,43 +74,3 @@ def _messages() -> list[Cqe]:
         found = ring.wait(1, LIVE_S)
         peer.shutdown(socket.SHUT_WR)
         return found + ring.wait(1, LIVE_S)
-
-
-class Rehearsal:
-    """A multishot receive as a kernel may carry it out: `buffers` in all, and it ends after `last` completions."""
-
-    def __init__(self, messages: list[bytes], buffers: int, last: int | None = None, ending: int = 0) -> None:
-        self.messages, self.buffers, self.ending, self.last = list(messages), buffers, ending, last
-        self.armed = self.twice = False
-        self.lent: list[memoryview] = []
-        self.waits = 0
-
-    def arm(self) -> None:
-        self.twice, self.armed = self.twice or self.armed, True
-
-    def give_back(self) -> None:
-        for view in self.lent:
-            view.release()
-        self.lent.clear()
-
-    def wait(self) -> list[tuple[int, bool, memoryview | None]]:
-        self.waits += 1
-        if not self.armed or self.waits > WAITS:
-            raise TooLong("nothing is armed" if not self.armed else "no buffer is ever given back")
-        found = []
-        while self.armed and len(found) < 3:
-            self.armed = bool(self.messages) and len(self.lent) < self.buffers
-            if not self.armed:
-                found.append((-errno.ENOBUFS if self.messages else self.ending, False, None))
-                break
-            self.lent.append(memoryview(bytearray(self.messages.pop(0))))
-            if self.last is not None:
-                self.last, self.armed = self.last - 1, self.last != 1
-            found.append((len(self.lent[-1]), self.armed, self.lent[-1]))
-        return found
-
-
-MESSAGES = [b"message %d, " % number for number in range(7)]
-CASES = (
-    ("The buffers were used up (ENOBUFS)", Rehearsal(MESSAGES, 2)),
-)

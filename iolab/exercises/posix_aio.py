@@ -10,14 +10,13 @@ import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from queue import Empty, SimpleQueue
 
 from iolab.exercises import attempting
 from iolab.exercises.attempting import TooLong, attempt, raised
 from iolab.exercises.checking import right, unanswered, wrong
 from iolab.kernel import posix_aio
 from iolab.kernel.posix_aio_block import ControlBlock, in_progress
-from iolab.kernel.posix_aio_notification import callback_errors, wait_for_callbacks
+from iolab.kernel.posix_aio_notification import wait_for_callbacks
 
 MESSAGE, OFTEN = b"the book", 1000
 
@@ -104,7 +103,7 @@ def check_write_and_read_back(write_and_read_back: Callable) -> None:
         write_only = opened(os.path.join(folder, "write-only"), os.O_CREAT | os.O_WRONLY)
         said, error = attempt(write_and_read_back, write_only, data)
         if not isinstance(error, OSError) or error.errno != errno.EBADF:
-            return wrong(f"A file that is open for writing only: aio_read failed with EBADF, and you said {said or error!r}. "
+            return wrong(f"A file that is open for writing only: aio_read failed with EBADF, and you said {error or said!r}. "
                          "The failure comes out of aio_return: let it out.")  # fmt: skip
         with open(os.path.join(folder, "log"), "wb") as file:
             file.write(b"\0" * 512)
@@ -114,49 +113,3 @@ def check_write_and_read_back(write_and_read_back: Callable) -> None:
             return wrong(f"A file with O_APPEND: all was written, at its end, and 512 other bytes were read back. You said "
                          f"{error or said!r}. The counts agree; compare the bytes.")  # fmt: skip
     return right("The good file passes; the failure and the other bytes do not.")
-
-
-class Shops:
-    """Three sockets, and a queue: the next message comes when somebody sleeps on the queue."""
-
-    def __init__(self, peers: list[socket.socket], order) -> None:
-        self._queue, self._acts = SimpleQueue(), [(peers[number], MESSAGE[: number + 1]) for number in order]
-        self.slept, self.put = 0, self._queue.put
-
-    def get(self, *_, **__):
-        self.slept += 1
-        if self._acts:
-            peer, message = self._acts.pop(0)
-            peer.send(message)
-        return self._queue.get(timeout=attempting.LIMIT_S / 2)
-
-
-def check_in_order_of_end(in_order_of_end: Callable) -> None:
-    """Does in_order_of_end(fds, queue) return (number, bytes) of each read in the order in which they end?"""
-    order = (2, 0, 1)
-    callback_errors.clear()
-    with ExitStack() as stack:
-        pairs = [socket.socketpair() for _ in order]
-        for ours, _ in pairs:
-            stack.enter_context(ours)
-        shops = Shops([peer for _, peer in pairs], order)
-        got, error = attempt(in_order_of_end, [ours.fileno() for ours, _ in pairs], shops)
-        end_reads(*zip(*pairs, strict=True))
-    failed, wanted = callback_errors[:1], [(number, MESSAGE[: number + 1]) for number in order]
-    if failed:
-        return wrong(
-            f"Your callback raised {failed[0]!r}. It runs in a thread of its own: nobody else would have seen it."
-        )
-    if isinstance(error, TooLong) and not shops.slept:
-        return wrong("You never slept on the queue: here the messages come while you do.")
-    if isinstance(error, Empty):
-        return wrong("You slept on the queue, a message came, and nobody put a note there: notify=ByThread(function).")
-    if error:
-        return raised(error)
-    if not got:
-        return unanswered(f"Your function returned {got!r}.")
-    if got == wanted:
-        return right("A completion queue: callbacks fill it, your thread sleeps on it. 2, 0, 1: the order of the ends.")
-    if [number for number, *_ in got] == [2, 2, 2]:
-        return wrong("Each note says 2. A lambda looks its variable up when it is *called*: bind it, number=number.")
-    return wrong(f"The reads ended in the order 2, 0, 1, with {[text for _, text in wanted]}; you returned {got!r}.")

@@ -22,6 +22,7 @@ from iolab.kernel import io_uring_operations as sqes
 from iolab.kernel.io_uring import NEWEST, Cqe, Ring
 from iolab.kernel.io_uring import unavailable as unavailable  # why there is none here
 from iolab.kernel.io_uring_buffers import BufferRing
+from iolab.kernel.io_uring_cancels import Cancels
 from iolab.kernel.io_uring_sqe import Sqe, by_worker
 from iolab.kernel.io_uring_wake_up import WakeUp
 from iolab.models.completion import ACCEPT, READ, RECEIVE, SEND, WRITE, Event, Operation, read_when_complete
@@ -55,9 +56,9 @@ class IoUringProcessor:
         self._call, self._manner = call, manner
         with call("io_uring_setup"):
             self._ring = Ring(entries, cq_entries, *_SET_UP[manner])
-        self._pool, self._received = pool, None
+        self._pool, self._received, self._found = pool, None, []  # found, and not handed out yet
+        self._cancels = Cancels(self._ring)
         self._operations: dict[int, Operation] = {}  # by user_data
-        self._found: list[Event] = []  # not handed out yet
         try:
             self._woken, self._wake_up = False, WakeUp(self._ring)
         except OSError:  # EMFILE
@@ -73,16 +74,16 @@ class IoUringProcessor:
     def cancel(self, operation: Operation) -> bool:
         if self._operations.get(operation.state) is operation:
             self._make_room()
-            self._ring.put(sqes.cancel(operation.state))
+            self._cancels.ask(operation.state)
         return True  # how it went, its last CQE tells
 
     def abandon(self, operation: Operation) -> None:
         """The ring holds its buffer until its last CQE."""
 
     def wait(self, timeout: float | None) -> list[Event]:
-        if self._received:
+        if self._received and not self._found:  # else a handler has raised, and nobody has seen what was lent
             self._received.take_back()
-        events, must_enter = self._found, self._ring.queues.must_enter
+        events, must_enter = self._found, self._ring.queues.must_enter or self._cancels.running
         over = timeout == 0 and self._manner in (DEFAULT, ASYNC) and not must_enter
         if over:  # no call: what is over shows in shared memory
             events += filter(None, map(self._event, self._ring.completions()))
@@ -91,8 +92,9 @@ class IoUringProcessor:
             left = None if deadline is None else max(0.0, deadline - monotonic())
             only = [each.fd for each in self._operations.values()] if len(self._operations) == 1 else ()
             with self._call("io_uring_enter", *only):
-                self._ring.enter(0 if events or self._woken or left == 0 else 1, left)
+                self._ring.enter(0 if events or self._woken or left == 0 else 1, self._cancels.within(left))
                 events += filter(None, map(self._event, self._ring.completions()))
+            self._cancels.ask_again()
             over = events or self._woken or left == 0
         self._found, self._woken = [], False
         return events
@@ -125,17 +127,17 @@ class IoUringProcessor:
         more = bool(cqe.flags & layout.CQE_F_MORE)
         data = self._received.lend(cqe) if cqe.flags & layout.CQE_F_BUFFER else None
         self._woken |= self._wake_up.heard(cqe)
-        operation = self._operations.get(cqe.user_data)
-        if not more:
-            self._operations.pop(cqe.user_data, None)
-        if operation is None:  # a cancel, which has done what it could
+        self._cancels.heard(cqe)
+        operation = (self._operations.get if more else self._operations.pop)(cqe.user_data, None)
+        if operation is None:  # a wake-up, or a cancel
             return None
         if operation.kind == RECEIVE and cqe.res == -errno.ENOTSOCK and not operation.cancelled:  # a pipe: by read(2)
             self._put(sqes.read_selected(operation.fd, self._received.buf_group, self._received.nbytes), operation)
             return None
         if operation.kind in (READ, RECEIVE) and cqe.res >= 0:
             self._call.completed(operation.fd, cqe.res)
-        return Event(operation, cqe.res, more, data)
+        not_begun = cqe.res == -errno.ENOTSOCK and operation.cancelled
+        return Event(operation, -errno.ECANCELED if not_begun else cqe.res, more, data)
 
 
 def read_into(fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None, manner: str = DEFAULT) -> int:

@@ -19,7 +19,7 @@ from errno import EINPROGRESS
 from iolab.kernel.libc import number_on_this_machine
 from iolab.kernel.posix_aio import aio_error
 from iolab.kernel.posix_aio_block import ControlBlock
-from iolab.kernel.thread_cpu import cpu_ns_of_threads
+from iolab.kernel.tasks import tasks
 from iolab.kernel.thread_state import thread_state
 
 _IN_CALL_S = 0.1  # how long a helper that has begun may take until it sleeps in its call
@@ -73,7 +73,7 @@ def abandon(block: ControlBlock) -> None:
 def _in_its_call(fd: int) -> bool:
     """Whether a thread sleeps in read(2) or write(2) of this number, by /proc."""
     calls = {str(number_on_this_machine(*numbers)) for numbers in ((0, 63), (1, 64))}
-    for thread_id in cpu_ns_of_threads():
+    for thread_id in tasks(os.getpid()):
         with suppress(OSError):  # it has ended
             words = thread_state(os.getpid(), thread_id).syscall.split()
             if words[0] in calls and int(words[1], 16) == fd:

@@ -42,6 +42,7 @@ def measured(model, state: str, folder: str = ".") -> dict:
     calls = [
         {
             "name": call.name,
+            "of_the_file": call.fd == seen.fd,
             "start_ns": call.start_ns - seen.begin_ns,
             "end_ns": call.end_ns - seen.begin_ns,
             "slept": call.slept,

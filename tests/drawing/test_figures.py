@@ -22,10 +22,12 @@ from iolab.drawing import (
 )
 from iolab.drawing.palette import ARROWS, LOOKS
 from iolab.models import MODELS, blocking, multiplexing_epoll, nonblocking
+from iolab.recorded import text_of
 from iolab.recording.assembling import timeline_of
 from iolab.recording.evidence.clock import Counters
 from iolab.recording.experiment import run
 from iolab.recording.observation import Observation
+from iolab.recording.recordings import obtain
 from iolab.recording.scenario import Delivery, Scenario, many_reads, one_read
 from iolab.recording.senders import Sent
 from iolab.recording.stream import Stream
@@ -102,6 +104,60 @@ def test_labels_of_a_comparison_never_overlap(wait_ms):
             for model in ("blocking", "nonblocking", "epoll", "epoll", "epoll", "blocking")
         ]
         assert overlapping(draw_comparison(timelines)) == [], nbytes
+
+
+@pytest.mark.parametrize("recorded", [(), ("io-uring",), [model.NAME for model in MODELS]], ids=len)
+def test_labels_of_all_models_with_their_helpers_do_not_overlap(recorded):
+    for wait_ms, nbytes in ((1, 1), (60, 1 << 20)):
+        timelines = [as_if_recorded(obtained(model, one_read(wait_ms, nbytes)), recorded) for model in MODELS]
+        picture = draw_comparison(timelines)
+        assert overlapping(picture) == []
+        assert len(picture._repr_png_()) < 60_000
+        named = [text for text in _texts(picture) if text.endswith("\nRECORDED")]
+        assert len(set(named)) >= len(recorded)
+        assert any("RECORDING of a day on another machine" in text for text in _texts(picture)) == bool(recorded)
+
+
+def obtained(model, scenario) -> Timeline:
+    """A run of this machine, or its recording of one read."""
+    return obtain(model) if model.unavailable() else run(model, scenario)
+
+
+def as_if_recorded(timeline: Timeline, models) -> Timeline:
+    if timeline.model not in models:
+        return timeline
+    facts = timeline.facts | {"recorded": "a day on another machine"}
+    return Timeline(timeline.model, facts, timeline.spans, timeline.links)
+
+
+def test_a_column_that_took_much_longer_is_cut_off_and_says_so():
+    quick = [synthetic("epoll", 20, 1 << 20) for _ in range(3)]
+    slow = synthetic("blocking", 20, 1 << 20, wake_us=9000)
+    picture = draw_comparison([*quick, slow])
+    assert overlapping(picture) == []
+    assert any(text.startswith("goes on to\n9.1") for text in _texts(picture))
+    low, high = picture.axes[0].get_ylim()
+    assert max(low, high) < 3000
+    assert not any("goes on" in text for text in _texts(draw_comparison(quick)))
+
+
+def test_a_column_ends_when_the_last_bytes_are_known_to_be_there():
+    timeline = Timeline.from_json(text_of("linux-aio.one-read"))
+    assert "io_destroy" in {span.call for span in timeline.lane("application")}
+    assert not any("io_destroy" in text for text in _texts(draw_comparison([timeline])))
+
+
+def test_the_table_counts_what_each_model_asked_while_it_worked():
+    scenario = Scenario((Delivery(30, 1),), transport="socketpair")
+    models = [model for model in MODELS if not model.unavailable()]
+    worked = [run(model, scenario, work=lambda: sum(range(500))) for model in models]
+    table = comparison_table([run(model, scenario) for model in models], worked)
+    asked = {row[0]: int(row[-1].split()[0].replace(",", "")) for row in table.rows}
+    slices = {row[0]: int(row[-2].split()[0].replace(",", "")) for row in table.rows}
+    for name in {"nonblocking", "select", "poll", "epoll"}:
+        assert asked[name] == slices[name] > 0
+    assert asked["signal-driven"] <= 1
+    assert slices["blocking"] == asked["blocking"] == asked["threads"] == 0 < slices["threads"]
 
 
 @pytest.mark.parametrize(
