@@ -90,18 +90,14 @@ class _Demo:
                 pass
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         wall_ns, process_cpu_ns = time.monotonic_ns() - start, time.process_time_ns() - cpu_start
-        ours = {thread.native_id for thread in threading.enumerate()}
-        grown = {
-            each: task.run_ns - (threads[each].run_ns if each in threads else -1)
-            for each, task in tasks(os.getpid()).items()
-            if each not in ours
-        }
+        ours, after = {thread.native_id for thread in threading.enumerate()}, tasks(os.getpid())
+        grown = {each: task.run_ns - (threads[each].run_ns if each in threads else -1) for each, task in after.items()}
         same = back[:read] == data[:written] and written == nbytes
         return AioDemo(
             notify=self.notify, path=self.path, nbytes=nbytes, ahead_nbytes=ahead, polls=self.polls,
             cpu_ns=self.cpu_ns, wait_ns=self.wait_ns, process_cpu_ns=process_cpu_ns, wall_ns=wall_ns,
             written=written, read=read, same=same, thread_id=threading.get_native_id(),
-            helpers=tuple((thread_id, ns) for thread_id, ns in sorted(grown.items()) if ns > 0),
+            helpers=tuple((thread_id, ns) for thread_id, ns in sorted(grown.items()) if ns > 0 and thread_id not in ours),
             lines=(*self.lines, "Success." if same else "Error."),
             hex_dump=hex_dump(os.pread(self.fd, nbytes + 1, 0)), process_id=os.getpid(), own_process=False,
         )  # fmt: skip

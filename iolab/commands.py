@@ -56,6 +56,8 @@ def _timeline(options) -> None:
     print(sentence(timeline), "", span_table(timeline), sep="\n")
     if options.json:
         options.json.write_text(timeline.to_json() + "\n", encoding="utf-8")
+    if options.perfetto:
+        _save_trace(timeline, options.perfetto)
     if options.png or options.svg:
         from iolab.drawing import draw_timeline
 
@@ -102,6 +104,16 @@ def _record(options) -> None:
 
     for name in tqdm(record(options.models), desc="recordings", unit="run", leave=False, disable=None):
         print(f"recorded {name}")
+
+
+def _save_trace(timeline, path) -> None:
+    from iolab.recording.chrome_trace import chrome_trace
+    from iolab.recording.perfetto_trace import perfetto_trace
+
+    if path.suffix.lower() == ".json":
+        path.write_text(chrome_trace(timeline) + "\n", encoding="utf-8")
+    else:
+        path.write_bytes(perfetto_trace(timeline))
 
 
 def _save(picture, options) -> None:

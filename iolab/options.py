@@ -70,6 +70,10 @@ def command_line() -> argparse.ArgumentParser:
     )  # fmt: skip
     timeline.add_argument("model", metavar="MODEL", choices=[model.NAME for model in MODELS],
                           help=", ".join(model.NAME for model in MODELS))  # fmt: skip
+    timeline.add_argument(
+        "--perfetto", type=_writable, metavar="F",
+        help="save a trace for ui.perfetto.dev: Chrome's JSON if F ends in .json, else Perfetto's own (.pftrace)",
+    )  # fmt: skip
     compare = commands.add_parser(
         "compare", help="every model on one scenario",
         description="Every model that works here on one scenario: a table, and one figure.",

@@ -15,8 +15,9 @@ import pytest
 from iolab import commands
 from iolab.models import MODELS, asynchronous_linux_aio, blocking
 from iolab.recording.invariants import violations
-from iolab.recording.timeline import Timeline
+from iolab.recording.timeline import STATES, Timeline
 from tests.left_behind import nothing_left_behind
+from tests.recording.trace_viewers import read_chrome, read_perfetto
 
 # The entry point of the installed script, which also says when it has provided for Ctrl-C. Before that moment, some
 # milliseconds after its start, the interpreter is still loading itself and answers in its own way.
@@ -272,3 +273,23 @@ def test_ctrl_c_at_any_moment_is_one_line_and_leaves_nothing(tmp_path):
         while session_processes(process.pid) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert session_processes(process.pid) == []
+
+
+@pytest.mark.parametrize("name", ["trace.pftrace", "trace.JSON"])
+def test_perfetto_saves_the_run_as_a_trace_in_the_form_that_the_name_asks_for(name, tmp_path):
+    file, saved = tmp_path / name, tmp_path / "timeline.json"
+    done = iolab("timeline", "blocking", "--wait-ms", 20, "--perfetto", file, "--json", saved)
+    assert (done.returncode, done.stderr) == (0, "")
+    chrome = file.suffix == ".JSON"
+    shown = read_chrome(file.read_text("utf-8")) if chrome else read_perfetto(file.read_bytes())
+    timeline = Timeline.from_json(saved.read_text("utf-8"))
+    assert len(shown.bars(STATES)) == len(timeline.spans)
+    asleep = [bar for bar in shown.bars(["blocked"]) if bar.lane == "application"]
+    assert sum(bar.end_ns - bar.start_ns for bar in asleep) == timeline.total_ns("blocked")
+    assert len(shown.arrows) == len(timeline.links)
+
+
+def test_perfetto_that_cannot_be_written_is_one_line_and_exit_code_2():
+    done = iolab("timeline", "blocking", "--perfetto", "/no/such/folder/f.pftrace")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--perfetto" in done.stderr

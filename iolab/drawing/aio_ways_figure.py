@@ -71,8 +71,8 @@ def finding(rows: Sequence[dict]) -> str:
 
 
 def _rest(row: dict) -> str:
-    """A thread that never gave its CPU away did not sleep: what is missing was taken from it."""
-    return "blocked" if row["switches"] else "runnable"
+    """Who asks in a loop wants a CPU all the time; the others sleep."""
+    return "runnable" if row["asked"] > 1 else "blocked"
 
 
 def _numbers(row: dict) -> str:

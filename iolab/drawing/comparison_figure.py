@@ -33,8 +33,8 @@ def draw_comparison(timelines: Sequence[Timeline]) -> Picture:
     cut_off = [_cut_off(each, after) for each in timelines]
     foot = legend_inches(states) + 0.05 + CUT_IN * any(cut_off)
     signed = signed_by(timelines)
-    two_lines = any(each.facts.get("recorded") for each in timelines)
-    head = HEAD_IN + LINE_IN * (signed.count("\n") + two_lines)
+    under_names = max(_name(each).count("\n") for each in timelines)
+    head = HEAD_IN + LINE_IN * (signed.count("\n") + under_names)
     height = head + TOP_IN + BETWEEN_IN + BOTTOM_IN + foot
     inches = max(LEAST_IN, 1.2 + MODEL_IN * len(timelines))
     picture = Picture(
@@ -108,4 +108,6 @@ def _axes(axes, timelines: Sequence[Timeline], limits: tuple[float, float], titl
 
 
 def _name(timeline: Timeline) -> str:
-    return timeline.model + "\nRECORDED" * bool(timeline.facts.get("recorded"))
+    """The model; under it the options that it ran with, and whether it did so elsewhere."""
+    options = map(str, (timeline.facts.get("options") or {}).values())
+    return "\n".join([timeline.model, *options, *["RECORDED"] * bool(timeline.facts.get("recorded"))])

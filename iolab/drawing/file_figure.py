@@ -34,7 +34,7 @@ def draw_files(rows: Sequence[dict]) -> Picture:
     panels = [[row for row in rows if row["state"] == state] for state in STATES]
     panels = [each for each in panels if each]
     height = HEAD_IN + FOOT_IN + sum(PANEL_IN + ROW_IN * len(each) for each in panels)
-    picture = Picture(9.6, height, f"{finding(rows)}. " + " ".join(_words(row) for row in rows))
+    picture = Picture(9.6, height, f"{finding(rows)}. " + " ".join(_words(each) for each in panels))
     top = height - HEAD_IN
     for each in panels:
         inches = ROW_IN * len(each)
@@ -91,16 +91,18 @@ def finding(rows: Sequence[dict]) -> str:
     return text + f", {len(refused)} cannot ({', '.join(sorted(refused))})" * bool(refused)
 
 
-def _words(row: dict) -> str:
-    took = f"{duration(row['done_ns'])}, by {who(row)}" if row["done_ns"] else row["error"]
-    return f"{row['model']}, {row['state']}: {took}."
+def _words(rows: Sequence[dict]) -> str:
+    """One sentence for a panel: who slept in the call that asks for the bytes."""
+    slept = [row["model"] for row in rows if row["slept_in_submit"] and not row["error"]]
+    names = f"slept in the call that asks: {', '.join(slept)}" if slept else "nobody slept in the call that asks"
+    return f"{STATES[rows[0]['state']].capitalize()}: {names}."
 
 
 def _signature(rows: Sequence[dict]) -> str:
     live = [row for row in rows if not row["recorded"]]
     first = (live or rows)[0]
     lines = [
-        f"{size(first['nbytes'])} on {first['filesystem']} · {first['kernel']} · one run each · white: the thread's own code"
+        f"{size(first['nbytes'])} on {first['filesystem']} · {first['kernel']} · the quicker of two runs · white: the thread's own code"
     ]
     labels: dict[str, dict] = {}
     for row in (row for row in rows if row["recorded"]):

@@ -82,7 +82,7 @@ def _panel(picture: Picture, axes, timeline: Timeline, lanes: list[str], end_ms:
             elif not lane.startswith(KERNEL) and span.state in ("blocked", "refused"):
                 doing = f"asleep in {span.call}" if span.state == "blocked" else f"{span.calls:,} polls"
                 label(picture, axes, low, high, row, f"{doing}, {took}", doing, took, size=7.5)
-        number = lane.rpartition("-")[2]
-        for span in (each for each in timeline.lane(f"{PEER}-{number}") if each.nbytes):  # sends, not the close
+        sender = lane.replace(KERNEL, PEER) if lane.startswith(KERNEL) else ""
+        for span in (each for each in timeline.lane(sender) if each.nbytes):  # sends, not the close
             moment = (span.start.ns - begin) / 1e6
             axes.plot([moment, moment], [row - 0.48, row - 0.31], color=LOOKS[PEER].colour, linewidth=2)

@@ -11,7 +11,7 @@ from iolab.drawing.order_figure import draw_order
 from iolab.drawing.palette import FAINT, INK
 from iolab.drawing.picture import Picture, arrow, bar, label, legend
 from iolab.drawing.words import duration, sentence, signature, title
-from iolab.recording.timeline import APPLICATION, KERNEL, PEER, Span, Timeline
+from iolab.recording.timeline import APPLICATION, HELPER, KERNEL, PEER, Span, Timeline
 
 PIECES_FIT_NS = 20_000_000  # pieces over a longer time would leave nothing to see of the last one
 LANES = {PEER: "sender", KERNEL: "kernel:\nsocket queue", APPLICATION: "application\nthread"}
@@ -94,10 +94,12 @@ def _lane_name(timeline: Timeline, lane: str) -> str:
 def _labels(span: Span) -> list[str]:
     took = duration(span.duration_ns)
     if span.state == "blocked":
-        return [f"asleep in {span.call}: {took}", f"asleep: {took}", "asleep"]
+        return [f"asleep in {span.call}: {took}"] * bool(span.call) + [f"asleep: {took}", "asleep"]
     if span.state == "handover":
         what = "wake-up + copy" if span.nbytes else "wake-up"
         return [f"{what}, {took}", f"{what}\n{took}", what.replace(" + ", " +\n"), took]
+    if span.state == "call" and span.lane.startswith(HELPER):  # a poller of io_uring
+        return [f"looks for work: {took}", took]
     if span.state == "copy":
         return [f"copy, {took}", f"copy\n{took}", "copy"]
     if span.state == "refused" and span.calls > 1:
@@ -130,8 +132,7 @@ def _bracket(axes, timeline: Timeline, zero: int) -> None:
 def _zoom(picture, overview, detail, left: float, right: float) -> None:
     """The strip of the overview that the close-up shows, and the lines that lead there."""
     low, high = overview.get_ylim()
-    least = 0.004 * (overview.get_xlim()[1] - overview.get_xlim()[0])
-    left, right = min(left, right - least), right
+    left = min(left, right - 0.004 * (overview.get_xlim()[1] - overview.get_xlim()[0]))
     overview.add_patch(Rectangle((left, high), right - left, low - high, facecolor="#D55E00", alpha=0.16, zorder=0))
     overview.set_xlim(overview.get_xlim()[0], max(right, overview.get_xlim()[1]))
     for x, corner in ((left, 0), (right, 1)):
@@ -144,6 +145,6 @@ def _zoom(picture, overview, detail, left: float, right: float) -> None:
 
 def _head(picture, timeline: Timeline) -> None:
     picture.text(0.015, 0.972, title(timeline), fontsize=11, fontweight="bold", va="center")
-    lines = signature(timeline) + ["overview: a bar thinner than a pixel is drawn as a hair line"]
-    picture.text(0.015, 0.940, lines[0], fontsize=7.5, color=FAINT, va="center")
-    picture.text(0.015, 0.912, " · ".join(lines[1:]), fontsize=7.5, color=FAINT, va="center")
+    first, *lines = signature(timeline) + ["overview: a bar thinner than a pixel is drawn as a hair line"]
+    for height, text in ((0.940, first), (0.912, " · ".join(lines))):
+        picture.text(0.015, height, text, fontsize=7.5, color=FAINT, va="center")

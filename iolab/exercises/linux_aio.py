@@ -2,6 +2,8 @@
 
     answer   submit([POLL]) ── wait() ── event: read now ── submit([POLL]) again ...
     check    what was asked, what lies unread, which buffer is full? Each mistake has its explanation
+
+The world that an answer meets is linux_aio_world.py. io_submit(2), io_getevents(2).
 """
 
 import errno

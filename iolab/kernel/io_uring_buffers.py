@@ -76,6 +76,7 @@ class BufferRing:
 
     def publish(self) -> None:
         """What was added is the kernel's from here on: one store, as of every tail."""
+        self.ring.queues.fence()  # the entries first
         self._halves[_TAIL] = self._tail
 
     def unregister(self) -> None:

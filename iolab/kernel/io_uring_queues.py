@@ -60,7 +60,7 @@ class Queues:
         self._views.append(memoryview(mapping))
         return self._views[-1]
 
-    def _fence(self) -> None:
+    def fence(self) -> None:
         """Stores and loads before it stay before those after it: the other side may run on another CPU.
 
         Python has no memory barrier; to release a lock and to take it again is one.
@@ -98,7 +98,7 @@ class Queues:
         tail = self._words[self._sq_tail]
         place = tail % self.sq_entries * layout.SQE.size
         self._sqes[place : place + layout.SQE.size] = sqe
-        self._fence()  # a polling kernel thread (SQPOLL) must find the SQE written when it sees the new tail
+        self.fence()  # a polling kernel thread (SQPOLL) must find the SQE written when it sees the new tail
         self._words[self._sq_tail] = (tail + 1) & _WRAP
 
     def take_all(self) -> list[tuple[int, int, int]]:
@@ -106,13 +106,13 @@ class Queues:
         count = self.ready
         if not count:
             return []
-        self._fence()
+        self.fence()
         head = self._words[self._cq_head]
         size, first = layout.CQE.size, head % self.cq_entries
         last = min(first + count, self.cq_entries)
         found = [*layout.CQE.iter_unpack(self._cqes[first * size : last * size])]
         found += layout.CQE.iter_unpack(self._cqes[: (count - (last - first)) * size])
-        self._fence()
+        self.fence()
         self._words[self._cq_head] = (head + count) & _WRAP  # from here on the kernel may write over them
         return found
 

@@ -34,11 +34,10 @@ class Books:
         if operation.kind == SEND:
             sends = self._sends.setdefault(operation.fd, Sends())
             sends.waiting.append(operation)
-            self._start(sends.next())
-        else:
-            if operation.kind == ACCEPT:
-                self._pause.reserve()
-            self._start(operation)
+            operation = sends.next()
+        elif operation.kind == ACCEPT:
+            self._pause.reserve()
+        self._start(operation)
 
     def cancel(self, operation: Operation) -> None:
         if operation not in self._owed.get(operation.fd, ()):

@@ -34,7 +34,7 @@ from iolab.kernel.posix_aio_layout import LIO_READ
 from iolab.kernel.posix_aio_list import lio_listio
 from iolab.kernel.posix_aio_notification import BySignal, ByThread
 from iolab.kernel.signal_descriptor import open_signals, read_signals
-from iolab.kernel.tasks import descriptor_read
+from iolab.kernel.tasks import descriptor_read, tasks
 from iolab.recording.channel import Channel
 from iolab.recording.evidence.clock import counters
 from iolab.recording.scenario import Delivery
@@ -108,7 +108,8 @@ def ways_to_wait(ways=tuple(WAYS), wait_ms: float = 100) -> list[dict]:
     "asked": how often aio_error was asked; "wall_ns", "cpu_ns", "switches": from before the request to the result, by the
     clock and by the kernel's counters of the thread that waited; "asleep_in": the kernel function in which it was
     seen from outside, "0" when awake; "reader_asleep": whether another thread was seen asleep in read(2) of the
-    descriptor; "same": the bytes are those that were sent. ValueError for a wrong argument, OSError as the kernel says.
+    descriptor (Yama's ptrace_scope forbids some to see it); "others": threads of the process beside the one that waited;
+    "same": the bytes are those that were sent. ValueError for a wrong argument, OSError as the kernel says.
     """
     if unknown := set(ways) - WAYS.keys():
         raise ValueError(f"ways must be of {', '.join(WAYS)}, not {', '.join(sorted(unknown))}")
@@ -124,15 +125,16 @@ def _measured(name: str, wait_ms: float) -> dict:
         before, begin_ns = counters(), monotonic_ns()
         nbytes, asked = WAYS[name](channel.read_fd, memoryview(buffer))
         end_ns, after = monotonic_ns(), counters()
+        others = len(tasks(os.getpid())) - 1
         while nbytes < NBYTES:  # the last byte travels alone
             nbytes += os.readv(channel.read_fd, [memoryview(buffer)[nbytes:]])
         sent, seen, helpers = senders.stop()
         reads = {descriptor_read(look.seen.syscall, platform.machine()) for look in helpers if look.seen.state == "S"}
-        wchans = [look.wchan for look in seen]
+        wchans = [look.wchan.partition(".")[0] for look in seen]  # without what the compiler adds to a name
     return {
         "way": name, "asked": asked, "wall_ns": end_ns - begin_ns, "cpu_ns": after.cpu_ns - before.cpu_ns,
         "switches": after.voluntary_switches - before.voluntary_switches,
-        "asleep_in": max(wchans, key=wchans.count, default=""), "reader_asleep": channel.read_fd in reads,
+        "asleep_in": max(wchans, key=wchans.count, default=""), "reader_asleep": channel.read_fd in reads, "others": others,
         "same": bytes(buffer) == payload(NBYTES) and end_ns >= sent[0][0].before_ns,
     }  # fmt: skip
 

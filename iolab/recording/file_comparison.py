@@ -18,7 +18,7 @@ from iolab.recorded import value_of
 from iolab.recording.file_experiment import read_file
 from iolab.recording.files import STATES
 
-NAME, NBYTES = "files", 1 << 20
+NAME, NBYTES, RUNS = "files", 1 << 20, 2
 KEPT = (
     "model", "state", "nbytes", "filesystem", "read_bytes", "same_bytes", "error", "begin_ns", "done_ns", "cpu_ns",
     "switches", "device_bytes", "device_bytes_of_others", "kernel", "submit_ns", "wait_ns", "ring_ns",
@@ -36,8 +36,9 @@ def read_files(models: Iterable = MODELS, states: Iterable[str] = STATES, folder
 
 
 def measured(model, state: str, folder: str = ".") -> dict:
-    """One row of this machine. RuntimeError for what it lacks."""
-    seen = read_file(model, state, NBYTES, folder)
+    """One row of this machine, the quickest of RUNS: others want the CPUs, too. RuntimeError for what it lacks."""
+    runs = [read_file(model, state, NBYTES, folder) for _ in range(RUNS)]
+    seen = min(runs, key=lambda each: each.done_ns or each.wall_ns)
     whole = seen.as_json()
     calls = [
         {

@@ -22,6 +22,7 @@ from iolab.recording.wake_ups import COMPLETION_WAITS
 def helper_lane(seen: Observation, lane: str, helper: Helper, fds: list[int]) -> tuple[list[Span], list[Link]]:
     """What one helper did for the descriptors `fds`."""
     spans, links, cursor, consumed = [], [], seen.begin_ns, dict.fromkeys(fds, 0)
+    call = "read" if helper.fd is not None else ""  # io_uring's workers and pollers are in no call: they await work
     told = [(number, fd, nbytes) for number, call in enumerate(seen.calls) for fd, nbytes in call.completed]
     for number, fd, nbytes in ((number, fd, nbytes) for number, fd, nbytes in told if fd in consumed):
         found_ns = max(cursor, _found_ns(seen, number))
@@ -31,9 +32,9 @@ def helper_lane(seen: Observation, lane: str, helper: Helper, fds: list[int]) ->
             state = "call" if helper.looks[-1].state == "R" else "blocked"
             first_look_ns = max(asked_ns, min(helper.looks[0].before_ns, ready.ns))
             start = Stamp(asked_ns, asked_ns, first_look_ns, "asked, then seen in /proc")
-            spans.append(Span(lane, state, start, ready, helper.thread_id, "read", None, helper.words))
+            spans.append(Span(lane, state, start, ready, helper.thread_id, call, None, helper.words))
         done = Stamp(found_ns, ready.earliest_ns, found_ns, "found done")
-        spans.append(Span(lane, "handover", ready, done, helper.thread_id, "read", nbytes, helper.words))
+        spans.append(Span(lane, "handover", ready, done, helper.thread_id, call, nbytes, helper.words))
         links.append(Link("wake-up", seen.streams[fd].lanes[1], ready.ns, lane, ready.ns))
         consumed[fd], cursor = consumed[fd] + nbytes, found_ns
     return spans, links

@@ -28,7 +28,7 @@ def accepts(clients: int = 10, cq_entries: int = 4) -> dict:
     """So many clients connect while one multishot accept is armed, and the completion queue is small."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=clients))
-        ring = stack.enter_context(closing(Ring(4, cq_entries)))
+        ring = stack.enter_context(closing(Ring(min(4, cq_entries), cq_entries)))
         armed, ended, rows = 1, 0, []
         ring.put(op.accept_multishot(listener.fileno()))
         ring.submit()

@@ -135,7 +135,7 @@ def test_a_column_that_took_much_longer_is_cut_off_and_says_so():
     slow = synthetic("blocking", 20, 1 << 20, wake_us=9000)
     picture = draw_comparison([*quick, slow])
     assert overlapping(picture) == []
-    assert any(text.startswith("goes on to\n9.1") for text in _texts(picture))
+    assert any(text.startswith("goes on to\n9.09 ms") for text in _texts(picture))
     low, high = picture.axes[0].get_ylim()
     assert max(low, high) < 3000
     assert not any("goes on" in text for text in _texts(draw_comparison(quick)))
@@ -145,6 +145,23 @@ def test_a_column_ends_when_the_last_bytes_are_known_to_be_there():
     timeline = Timeline.from_json(text_of("linux-aio.one-read"))
     assert "io_destroy" in {span.call for span in timeline.lane("application")}
     assert not any("io_destroy" in text for text in _texts(draw_comparison([timeline])))
+
+
+def test_a_column_names_the_options_that_its_model_ran_with():
+    names = ["io-uring.one-read", "io-uring.one-read.manner-sqpoll"]
+    picture = draw_comparison([Timeline.from_json(text_of(name)) for name in names])
+    assert overlapping(picture) == []
+    assert {"io-uring\nRECORDED", "io-uring\nsqpoll\nRECORDED"} <= set(_texts(picture))
+
+
+def test_a_helper_is_not_drawn_with_the_sends_of_a_sender_of_the_same_number():
+    timeline = Timeline.from_json(text_of("posix-aio.three-senders"))
+    helpers = [lane for lane in timeline.lanes if lane.startswith("helper")]
+    picture = draw_order([timeline])
+    assert overlapping(picture) == []
+    sends = sum(bool(span.nbytes) for lane in timeline.lanes if lane.startswith("peer") for span in timeline.lane(lane))
+    assert len(helpers) == 3
+    assert len(picture.axes[0].lines) == sends
 
 
 def test_the_table_counts_what_each_model_asked_while_it_worked():

@@ -49,7 +49,7 @@ def test_the_words_name_the_refusal_the_helper_and_the_thread():
     assert who(row("blocking", "hit")) == "this thread"
     assert who(row("linux-aio", "direct")) == "this thread asked the device"
     assert finding(ROWS) == "10 models read a file: 2 have it read by a helper thread, 1 cannot (epoll)"
-    assert "linux-aio, hit: " in draw_files(ROWS).alternative_text
+    assert "The file is in memory: nobody slept in the call that asks." in draw_files(ROWS).alternative_text
 
 
 def test_the_table_has_a_line_for_each_row_and_names_recordings():

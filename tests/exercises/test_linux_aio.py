@@ -1,13 +1,16 @@
 """The checks of the chapter on native AIO: right is right, each mistake is explained, nothing is left behind."""
 
 import os
+import re
 import select
+from pathlib import Path
 
 import pytest
 
 from iolab.exercises import attempting, linux_aio
 from iolab.exercises.linux_aio import check_messages, check_read_all, check_read_each
 from iolab.kernel.linux_aio import POLL, PREAD, Request, unavailable
+from iolab.recorded import value_of
 from tests.left_behind import nothing_left_behind
 
 needs_native_aio = pytest.mark.skipif(bool(unavailable()), reason=str(unavailable()))
@@ -234,3 +237,10 @@ def test_where_there_is_no_native_aio_the_kernels_words_say_so(capsys, check, mo
     monkeypatch.setattr(linux_aio, "unavailable", lambda: "io_setup: Function not implemented")
     assert "Not answered yet." in answer(capsys, check, messages)
     assert "Function not implemented" in answer(capsys, check, messages)
+
+
+def test_what_the_chapter_shows_where_a_machine_refuses_is_recorded():
+    chapter = (Path(__file__).parents[2] / "notebooks" / "07-linux-aio.ipynb").read_text()
+    names = re.findall(r'obtain_value\(\\"([a-z.-]+)', chapter)
+    assert len(names) > 5
+    assert all(value_of(name)["recorded"] for name in names)

@@ -20,7 +20,8 @@ OPERATIONS = [f"tests/models/test_completion_{part}.py" for part in ("contract",
 FILLED = {"PYTHONMALLOC": "debug", "MALLOC_PERTURB_": "165"}
 # Loads and stores of memory that is not there. What has no value yet is not looked at: CPython's own garbage collector
 # is reported for that, because of the bits that it hides in pointers.
-VALGRIND = ("--tool=memcheck", "--undef-value-errors=no", "--error-exitcode=99")
+SUPPRESSIONS = Path(__file__).with_name("valgrind.supp")
+VALGRIND = ("--tool=memcheck", "--undef-value-errors=no", "--error-exitcode=99", f"--suppressions={SUPPRESSIONS}")
 
 heavy = pytest.mark.skipif(
     os.environ.get("IOLAB_HEAVY") != "1" or shutil.which("valgrind") is None,

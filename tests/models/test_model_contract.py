@@ -49,7 +49,7 @@ class InterruptsTheWait:
     left = 8
 
     def __call__(self, name, fd=-1):
-        if self.left:
+        if self.left and not name.endswith(("setup", "create1")):  # to set up a ring may take long
             self.left -= 1
             signal.setitimer(signal.ITIMER_REAL, 0.015)
         return unrecorded
