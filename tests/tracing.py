@@ -39,6 +39,11 @@ def instances() -> set[str]:
     return {name for name in os.listdir(f"{root()}/instances") if name.startswith((own, delegation.delegated_name("")))}
 
 
+def lent_folder() -> str:
+    """The instance that is made for `nobody`."""
+    return f"{root()}/instances/{delegation.delegated_name(NOBODY)}"
+
+
 def as_nobody(check: Callable[[], object]) -> str:
     """What `check` returns, as text, in a child that has become `nobody` and has no capability; what it raises, too."""
     import pwd

@@ -52,13 +52,13 @@ def fetching(timeline: Timeline) -> str:
 
 
 def _fetched(timeline: Timeline, lanes: Sequence[str]) -> list[str]:
-    fetched: dict[str, list[int]] = {"wake-up": [], "wake-up and copy": [], "copy": []}
+    fetched: dict[str, list[int]] = {"without a CPU": [], "wake-up": [], "wake-up and copy": [], "copy": []}
     amid = False
     for span in (span for lane in lanes for span in timeline.lane(lane)):
         if span.state == "handover":
             fetched["wake-up and copy" if span.nbytes else "wake-up"].append(span.duration_ns)
-        elif span.state == "copy":
-            fetched["copy"].append(span.duration_ns)
+        elif span.state in ("copy", "runnable"):
+            fetched["copy" if span.state == "copy" else "without a CPU"].append(span.duration_ns)
         amid = amid or (span.state == "user" and bool(span.nbytes))
     parts = [
         f"{what} {duration(sum(times))}" + (f" in {len(times)} calls" if len(times) > 1 else "")

@@ -17,7 +17,7 @@ from iolab.models import MODELS
 from iolab.recording.experiment import run
 from iolab.recording.file_experiment import read_file
 from iolab.recording.scenario import Delivery, Scenario, many_reads
-from iolab.recording.timeline import APPLICATION, HELPER, Timeline
+from iolab.recording.timeline import APPLICATION, Timeline
 
 FEW = 10  # questions, more than one look at each of three sockets, and far less than asking again and again
 
@@ -95,8 +95,8 @@ def _as_they_come(timeline: Timeline) -> str | None:
         return f"An answer lay unread for {duration(longest_stay_ns(timeline))} behind one that had not come yet."
     if (asked := questions(timeline)) > FEW:
         return f"Nobody stood in the way, but it asked {asked:,} times in vain, and never slept."
-    if helpers := [lane for lane in timeline.lanes if lane.startswith(HELPER)]:
-        return f"{len(helpers)} more threads, one for each silent socket: with a thousand sockets, a thousand."
+    if not any(span.nbytes for span in timeline.lane(APPLICATION)):
+        return "Other threads sleep for it, one for each silent socket: with a thousand sockets, a thousand."
     return None
 
 

@@ -8,7 +8,7 @@ Two facts that surprise:
   a read through the page cache is over, copied, when io_submit returns. Only O_DIRECT lets a disk work meanwhile.
 * io_cancel succeeds with an error: EINPROGRESS says that the event will come through the ring as always.
 
-So nothing is submitted that could sleep: a socket is polled (POLL, Linux 4.18), then read without waiting. Control
+So nothing is submitted that could sleep: a socket is polled (POLL, Linux 4.19), then read without waiting. Control
 block and buffer are kept until their event was taken. Any thread may use a Context, several at once too: the
 kernel finds it by the address space. For the same reason a forked child, with one of its own, has none.
 """

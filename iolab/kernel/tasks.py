@@ -57,6 +57,18 @@ def _task(process_id: int, thread_id: int) -> Task | None:
     return Task(thread_id, comm, run_ns)
 
 
+def bytes_read(process_id: int, thread_id: int) -> int:
+    """What a thread has got from read(2) and its kin so far, files and sockets alike; 0 where the kernel does not say.
+
+    proc_pid_io(5), rchar.
+    """
+    try:
+        with open(f"/proc/{process_id}/task/{thread_id}/io") as file:
+            return int(file.readline().split()[1])
+    except (OSError, ValueError, IndexError):  # it has ended; or a kernel without CONFIG_TASK_IO_ACCOUNTING
+        return 0
+
+
 def look_at(process_id: int, task: Task) -> TaskLook | None:
     """What it does at this moment; None when it has ended."""
     try:

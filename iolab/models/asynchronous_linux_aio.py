@@ -11,7 +11,7 @@ Two facts that surprise:
   and O_NONBLOCK as long as an operation is under way: then a read that finds nothing says EAGAIN.
 
 So what was started is kept until wait(), where one io_submit(2) takes it all; send and accept are tried at
-once. POLL came with Linux 4.18, and refuses what has two wait queues, such as a terminal, with EINVAL.
+once. POLL came with Linux 4.19, and refuses what has two wait queues, such as a terminal, with EINVAL.
 """
 
 import errno

@@ -17,7 +17,7 @@ import threading
 import time
 
 from iolab.kernel import page_cache
-from iolab.kernel.tasks import Task, tasks
+from iolab.kernel.tasks import Task, bytes_read, made_by_io_uring, tasks
 from iolab.recorder import Recorder
 from iolab.recording.evidence import clock
 from iolab.recording.file_observation import FileObservation, Helper
@@ -117,16 +117,20 @@ def _words(refused: int | None, calls: list) -> str | None:
 
 
 def _helpers(model, state, fd, buffer, folder, options: dict, before: dict[int, Task]) -> tuple[Helper, ...]:
-    """The threads that were not there before, or that Python does not know and that have worked meanwhile."""
+    """The threads that Python does not know and that were made for this, or have read as much meanwhile.
+
+    A notebook has other threads, too, which had a little CPU for reasons of their own.
+    """
     bring_to(state, fd, len(buffer), folder)
-    looking, known = LooksForHelpers(), {thread.native_id for thread in threading.enumerate()}
-    begun = tasks(os.getpid())
+    looking, known, process_id = LooksForHelpers(), {thread.native_id for thread in threading.enumerate()}, os.getpid()
+    begun, books = tasks(process_id), {each: bytes_read(process_id, each) for each in tasks(process_id)}
     _read(model, fd, buffer, looking, options)
     found = []
-    for task in {**looking.seen, **tasks(os.getpid())}.values():
+    for task in {**looking.seen, **tasks(process_id)}.values():
         run_ns = task.run_ns - (begun[task.thread_id].run_ns if task.thread_id in begun else 0)
-        new = task.thread_id not in before
-        if task.thread_id not in known and (new or run_ns):
+        new, io_uring = task.thread_id not in before, made_by_io_uring(task.comm) and run_ns
+        reads = bytes_read(process_id, task.thread_id) - books.get(task.thread_id, 0) >= len(buffer)
+        if task.thread_id not in known and (new or io_uring or reads):
             found.append(Helper(task.thread_id, task.comm, run_ns, new))
     return tuple(found)
 

@@ -13,8 +13,10 @@ from dataclasses import replace
 
 from iolab.calls import COMPLETION
 from iolab.recording.evidence.helper_threads import Helper
+from iolab.recording.moment import Moment
 from iolab.recording.observation import Observation
-from iolab.recording.stamp import Stamp
+from iolab.recording.refining import Part, inside, parts_of
+from iolab.recording.stamp import Stamp, exact
 from iolab.recording.timeline import Link, Span
 from iolab.recording.wake_ups import COMPLETION_WAITS
 
@@ -28,6 +30,15 @@ def helper_lane(seen: Observation, lane: str, helper: Helper, fds: list[int]) ->
         found_ns = max(cursor, _found_ns(seen, number))
         asked_ns = min(max(cursor, _asked_ns(seen, fd, number)), found_ns)
         ready = replace(seen.streams[fd], consumed=consumed[fd]).ready(asked_ns, found_ns)
+        links.append(Link("wake-up", seen.streams[fd].lanes[1], ready.ns, lane, ready.ns))
+        consumed[fd], cursor = consumed[fd] + nbytes, found_ns
+        parts = _traced(inside(seen.moments, helper.thread_id, fd, asked_ns, found_ns), asked_ns, ready)
+        copied = [part for part in parts if part.state == "copy"]
+        for part in parts if copied else ():
+            count = nbytes if part is copied[0] else None
+            spans.append(Span(lane, part.state, part.start, part.end, helper.thread_id, call, count, part.evidence))
+        if copied:
+            continue
         if helper.looks and ready.ns > asked_ns:
             state = "call" if helper.looks[-1].state == "R" else "blocked"
             first_look_ns = max(asked_ns, min(helper.looks[0].before_ns, ready.ns))
@@ -35,9 +46,18 @@ def helper_lane(seen: Observation, lane: str, helper: Helper, fds: list[int]) ->
             spans.append(Span(lane, state, start, ready, helper.thread_id, call, None, helper.words))
         done = Stamp(found_ns, ready.earliest_ns, found_ns, "found done")
         spans.append(Span(lane, "handover", ready, done, helper.thread_id, call, nbytes, helper.words))
-        links.append(Link("wake-up", seen.streams[fd].lanes[1], ready.ns, lane, ready.ns))
-        consumed[fd], cursor = consumed[fd] + nbytes, found_ns
     return spans, links
+
+
+def _traced(moments: list[Moment], asked_ns: int, ready: Stamp) -> list[Part]:
+    """The helper's way to the end of its copy, by higher rungs; [] without them. It may have slept before it was asked."""
+    ends = [moment for moment in moments if moment.kind == "copy-end"]
+    if not ends:
+        return []
+    asleep = moments[0].kind in ("waking", "switched-in")
+    end = Stamp(ends[-1].ns, ends[-1].earliest_ns, ends[-1].latest_ns, ends[-1].source)
+    until = [moment for moment in moments if moment.ns <= end.ns]
+    return parts_of(until, exact(asked_ns), end, ready, "blocked" if asleep else "call")
 
 
 def _asked_ns(seen: Observation, fd: int, number: int) -> int:

@@ -7,6 +7,7 @@ from iolab.calls import Call
 from iolab.kernel.thread_state import ThreadState
 from iolab.recording.evidence.clock import Counters
 from iolab.recording.evidence.helper_threads import Helper
+from iolab.recording.moment import Moment
 from iolab.recording.scenario import Scenario
 from iolab.recording.stream import Stream
 
@@ -37,6 +38,7 @@ class Observation:
     helper_calls: list[tuple[int, list[Call]]] = field(default_factory=list)  # of the model's own threads
     helpers: list[Helper] = field(default_factory=list)  # of the C library's and the kernel's
     looked_for_helpers: bool = False
+    moments: list[Moment] = field(default_factory=list)  # of the higher rungs
 
     @cached_property
     def asynchronous(self) -> bool:

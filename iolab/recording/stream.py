@@ -24,9 +24,12 @@ class Stream:
     sends: list[Sent] = field(default_factory=list)
     received: Stamp | None = None  # the kernel's stamp of the last segment
     consumed: int = 0
+    traced: Stamp | None = None  # when the kernel said that the last bytes are ready
 
     def arrival(self, number: int) -> Stamp | None:
         """When byte `number` was there, by the best evidence."""
+        if self.traced and number == sum(sent.nbytes for sent in self.sends):
+            return self.traced
         bracket = clock.arrival(self.sends, number)
         last = sum(sent.nbytes for sent in self.sends)
         return kernel_stamp.narrowed(bracket, self.received) if number == last else bracket

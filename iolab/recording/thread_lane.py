@@ -20,6 +20,7 @@ from itertools import islice
 from iolab.calls import COMPLETION, Call
 from iolab.recording.evidence import kernel_stamp
 from iolab.recording.observation import APPLICATION_COPIES, Observation
+from iolab.recording.refining import inside, parts_of
 from iolab.recording.stamp import Stamp, exact
 from iolab.recording.stream import Stream
 from iolab.recording.timeline import APPLICATION, Link, Span
@@ -59,6 +60,8 @@ class ThreadLane:
             return
         streams, fd = self._streams(call.start_ns), awaited(call, from_here)
         stream = streams.get(fd)
+        if self._taken_apart(call, nbytes, fd, stream):
+            return
         if call.slept and call.name in COMPLETION_WAITS and stream and self._seen.copier(fd)[0] != APPLICATION_COPIES:
             done = done_by_another(self._seen, fd, call, stream)
             self._add("blocked", self._asleep_from(call, done), done, self._slept(call, done.ns), call)
@@ -79,6 +82,23 @@ class ThreadLane:
         if call.name == HANDLER:
             ready, by = woken(call._replace(start_ns=self._seen.begin_ns, end_ns=call.start_ns), None, streams)
             self.links.append(Link("signal", by.lanes[1], ready.ns, self._lane, call.start_ns))
+
+    def _taken_apart(self, call: Call, nbytes: int | None, fd: int, stream: Stream | None) -> bool:
+        """The call by what higher rungs have seen inside it, if they have seen enough."""
+        copies = fd if nbytes and fd in self._takes else None
+        seen = inside(self._seen.moments, self._thread_id, copies, call.start_ns, call.end_ns)
+        ready = stream.ready(call.start_ns, call.end_ns) if stream else None
+        parts = parts_of(seen, exact(call.start_ns), exact(call.end_ns), ready) if seen else []
+        copied = [part for part in parts if part.state == "copy"]
+        if not parts or (nbytes and not copied):
+            return False
+        for part in parts:
+            count = nbytes if copied and part is copied[0] else None
+            self._add(part.state, part.start, part.end, part.evidence, call, count)
+        woken_at = next((part.end.ns for part in parts if part.state == "blocked"), None)
+        if stream and woken_at and waited(call, stream, {}):
+            self.links.append(wake_up(self._lane, call, ready, stream))
+        return True
 
     def _add(self, state, start: Stamp, end: Stamp, evidence: str, call: Call | None = None, nbytes=None) -> None:
         if end.ns == start.ns and not nbytes and (call is None or state in ("blocked", "handover")):

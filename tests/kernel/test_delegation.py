@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from iolab.kernel import delegation, tracefs
-from iolab.kernel.trace_instances import delegated_name, root, where
+from iolab.kernel.trace_instances import root, where
 from tests.kernel.test_tracefs import ENTER, own
-from tests.tracing import NOBODY, as_nobody, needs_root
+from tests.tracing import NOBODY, as_nobody, lent_folder, needs_root
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +24,6 @@ def taken_back():
 
 def modes() -> list[int]:
     return [os.stat(folder).st_mode & 0o777 for folder in (root(), f"{root()}/instances")]
-
-
-def folder() -> str:
-    return f"{root()}/instances/{delegated_name(NOBODY)}"
 
 
 def trace_a_little() -> list[str]:
@@ -53,10 +49,10 @@ def by_the_shell(steps) -> None:
 def test_a_user_without_any_capability_traces_after_the_steps_and_not_after_they_are_taken_back(carry_out):
     before = modes()
     carry_out(delegation.allowing(NOBODY))
-    assert as_nobody(trace_a_little) == str([folder(), ENTER, "0"])
+    assert as_nobody(trace_a_little) == str([lent_folder(), ENTER, "0"])
     carry_out(delegation.undoing(NOBODY))
     assert modes() == before
-    assert not os.path.exists(folder())
+    assert not os.path.exists(lent_folder())
     assert "Permission denied" in as_nobody(trace_a_little)
 
 
@@ -64,9 +60,9 @@ def test_the_printed_lines_are_for_a_shell_and_name_everything_that_changes():
     lines = [step.line for step in delegation.allowing(NOBODY)]
     assert [shlex.split(line)[0] for line in lines] == ["mkdir", "chown", "chmod", "chmod"]
     delegation.carry_out(delegation.allowing(NOBODY))
-    assert [step.line for step in delegation.allowing(NOBODY)] == [f"chown -R {NOBODY} {folder()}"]
+    assert [step.line for step in delegation.allowing(NOBODY)] == [f"chown -R {NOBODY} {lent_folder()}"]
     assert [step.line for step in delegation.undoing(NOBODY)] == [
-        f"rmdir {folder()}", f"chmod 700 {root()}/instances", f"chmod 700 {root()}",
+        f"rmdir {lent_folder()}", f"chmod 700 {root()}/instances", f"chmod 700 {root()}",
     ]  # fmt: skip
 
 
@@ -75,7 +71,7 @@ def test_the_user_may_not_make_or_remove_instances():
 
     def attempts() -> list[str]:
         said = []
-        for attempt in (lambda: os.mkdir(f"{root()}/instances/another"), lambda: os.rmdir(folder())):
+        for attempt in (lambda: os.mkdir(f"{root()}/instances/another"), lambda: os.rmdir(lent_folder())):
             try:
                 attempt()
             except PermissionError as error:
@@ -108,13 +104,13 @@ def test_what_a_killed_program_left_on_in_a_lent_instance_is_off_at_the_next_sta
         return "left"  # os._exit: nothing is closed
 
     assert as_nobody(killed) == "left"
-    assert Path(folder(), "set_event").read_text() == "sched:sched_switch\n"
-    assert as_nobody(trace_a_little) == str([folder(), ENTER, "0"])
+    assert Path(lent_folder(), "set_event").read_text() == "sched:sched_switch\n"
+    assert as_nobody(trace_a_little) == str([lent_folder(), ENTER, "0"])
 
 
 def test_it_is_not_taken_back_from_somebody_who_is_tracing():
     delegation.carry_out(delegation.allowing(NOBODY))
-    held = os.open(folder(), os.O_RDONLY | os.O_DIRECTORY)
+    held = os.open(lent_folder(), os.O_RDONLY | os.O_DIRECTORY)
     try:
         import fcntl
 

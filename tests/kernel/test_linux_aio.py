@@ -92,7 +92,7 @@ def test_the_numbers_are_those_of_the_headers(tmp_path):
     commands = ("PREAD", "PWRITE", "FSYNC", "FDSYNC", "POLL", "PREADV", "PWRITEV")
     asked = [*(f"IOCB_CMD_{each}" for each in commands), "IOCB_FLAG_RESFD"]
     printing = "".join(f'printf("%d ", (int){each});' for each in asked)
-    # IOCB_CMD_POLL is in the enumeration of headers since 4.18, in a comment before.
+    # IOCB_CMD_POLL is in the enumeration of headers since 4.19, in a comment before.
     headers = "#include <linux/aio_abi.h>\n#include <stdio.h>\n"
     wanted = [*(getattr(abi, each) for each in commands), abi.FLAG_RESFD]
     assert compiled(f"{headers}int main(void) {{ {printing} return 0; }}", tmp_path) == wanted

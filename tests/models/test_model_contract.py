@@ -44,7 +44,7 @@ def _interrupt(*_):
 
 
 class InterruptsTheWait:
-    """A CallNamer that lets SIGALRM come soon after the model's latest call, or after its eighth if it never rests."""
+    """A CallNamer that lets SIGALRM come once, soon after the model's latest call, or its eighth if it never rests."""
 
     left = 8
 
@@ -54,15 +54,20 @@ class InterruptsTheWait:
             signal.setitimer(signal.ITIMER_REAL, 0.015)
         return unrecorded
 
+    def rings(self, *_):
+        self.left = 0  # what puts all back is not interrupted again
+        raise Interrupted
+
     returned, completed = unrecorded.returned, unrecorded.completed
     in_this_thread = unrecorded.in_this_thread
 
 
 @contextmanager
 def interruptible():
-    old = signal.signal(signal.SIGALRM, _interrupt)
+    call = InterruptsTheWait()
+    old = signal.signal(signal.SIGALRM, call.rings)
     try:
-        yield InterruptsTheWait()
+        yield call
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)

@@ -1,5 +1,6 @@
 """The trace points of a read, against other clocks: the sender's, the reader's own, the kernel's counters."""
 
+import mmap
 import os
 import socket
 import threading
@@ -16,11 +17,10 @@ from iolab.recording.evidence import function_graph, trace_points, traced_moment
 from iolab.recording.evidence.trace_points import Observer
 from iolab.recording.evidence.traced_sockets import Sockets
 from iolab.recording.scenario import many_reads, one_read
-from tests.kernel.test_delegation import folder
 from tests.left_behind import nothing_left_behind
 from tests.recording.traced import Traced, traced_experiments
 from tests.streams import every_variant
-from tests.tracing import NOBODY, as_nobody, instances, needs_root, needs_tracefs
+from tests.tracing import NOBODY, as_nobody, instances, lent_folder, needs_root, needs_tracefs
 
 MIB = 1 << 20
 HEAVY = bool(os.environ.get("IOLAB_HEAVY"))
@@ -219,6 +219,19 @@ def test_other_sockets_of_the_same_program_are_not_reported():
             assert {each.fd for each in seen.moments() if each.kind == "data-ready"} == {ours.fileno()}
 
 
+def test_of_a_pipe_no_copy_of_the_programs_other_sockets_is_reported():
+    left, right = socket.socketpair()
+    reading, writing = os.pipe()
+    with left, right, open(reading, "rb", 0) as ours, open(writing, "wb", 0) as peer:
+        with observer(ours.fileno()) as seen:
+            left.sendall(b"foreign")
+            right.recv(100)
+            peer.write(b"own")
+            assert ours.read(100) == b"own"
+        assert [each for each in seen.moments() if each.kind.startswith("copy")] == []
+        assert [each.nbytes for each in seen.moments() if each.kind == "call-exit" and each.fd == ours.fileno()] == [3]
+
+
 def test_the_look_for_a_sockets_address_takes_no_byte_and_no_error():
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as peer:
         ours, _ = server.accept()
@@ -314,6 +327,21 @@ def test_a_file_that_is_not_in_memory_is_fetched_by_the_device_before_its_copy_e
     assert not copies or ends[0].ns < copies[-1].ns
 
 
+def test_a_direct_read_is_the_devices_work_and_nobody_copies(tmp_path):
+    with files.file_with(os.urandom(MIB), str(tmp_path)) as fd, mmap.mmap(-1, MIB) as buffer:
+        try:
+            files.bring_to(files.DIRECT, fd, MIB, str(tmp_path))
+        except RuntimeError as error:
+            pytest.skip(str(error))
+        with observer(fd) as seen:
+            assert os.readv(fd, [buffer]) == MIB
+    starts = [each for each in seen.moments() if each.kind == "device-start"]
+    if not starts:
+        pytest.skip("no block device was asked: a file system in memory, or on another machine")
+    assert [each for each in seen.moments() if each.kind == "copy-start"] == []
+    assert sum(each.nbytes for each in starts) >= MIB
+
+
 # The instrument
 
 
@@ -348,9 +376,14 @@ def test_a_kernel_without_a_trace_point_that_is_needed_is_told_which(monkeypatch
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_nothing_is_left_when_the_run_fails(error):
     before = instances()
-    with nothing_left_behind(), pytest.raises(error), observer():
-        assert len(instances()) == len(before) + 1
-        raise error
+
+    def failing_run() -> None:
+        with observer():
+            assert len(instances()) == len(before) + 1
+            raise error
+
+    with nothing_left_behind(), pytest.raises(error):
+        failing_run()
     assert instances() == before
 
 
@@ -369,7 +402,7 @@ def test_a_user_to_whom_root_has_lent_an_instance_passes_the_self_test():
     try:
         trace_points._passed.clear()
         assert as_nobody(trace_points.unavailable) == "None"
-        assert os.path.isdir(folder())
+        assert os.path.isdir(lent_folder())
     finally:
         delegation.carry_out(delegation.undoing(NOBODY))
     assert "iolab allow-tracing" in as_nobody(trace_points.unavailable)

@@ -4,21 +4,25 @@ A rung has a NAME and says through `unavailable()` why this machine lacks it. A 
 those of the lower ones; the best stamp of a moment is taken, never an average of several.
 """
 
-from iolab.recording.evidence import clock, kernel_stamp
+from iolab.recording.evidence import clock, kernel_stamp, switch_record, trace_points, witness
 
-RUNGS = (clock, kernel_stamp)
-BEST = "best"
-NAMES = (BEST, *(rung.NAME for rung in RUNGS))
+RUNGS = (clock, kernel_stamp, witness, switch_record, trace_points)
+UNDISTURBING = (clock, kernel_stamp)  # what costs nothing while the thread reads, and needs nobody's leave
+BEST, ALL = "best", "all"
+NAMES = (BEST, *(rung.NAME for rung in RUNGS), ALL)
 
 
 def rungs_up_to(name: str) -> tuple[list, dict[str, str]]:
-    """The rungs of this machine up to the one called `name`, and why others are missing: {name: reason}.
+    """The rungs that a run uses, and why others are missing: {name: reason}.
 
+    "best" are those that disturb nothing; a higher one is asked for by its name, and comes on top of them; "all" are
+    all that there are here, each with its own view of the same run.
     ValueError for a name that is none; RuntimeError when the very rung that was asked for is missing.
     """
     if name not in NAMES:
         raise ValueError(f"evidence must be one of {', '.join(NAMES)}, not {name!r}")
-    wanted = RUNGS if name == BEST else RUNGS[: NAMES.index(name)]
+    wanted = UNDISTURBING if name in (BEST, ALL) else UNDISTURBING[: NAMES.index(name)]
+    wanted += tuple(rung for rung in RUNGS if name in (ALL, rung.NAME) and rung not in wanted)
     missing = {rung.NAME: reason for rung in wanted if (reason := rung.unavailable())}
     if name in missing:
         raise RuntimeError(f"no evidence {name} on this machine: {missing[name]}")

@@ -96,7 +96,9 @@ def unavailable() -> str | None:
                 return problem
             _passed.add(place)
     except OSError as error:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename or 'trace points'}: {error.strerror}"
+    except ValueError as error:  # a format that is not understood
+        return str(error)
     return None
 
 
@@ -120,11 +122,10 @@ def _self_test() -> str | None:
     kinds = [each.kind for each in read]
     absent = [kind for kind in CHAIN if kind not in kinds]
     if absent:
-        return f"self-test: of a read that was traced no {', '.join(absent)} was seen"
+        where_else = "; a container has other numbers for its threads" if CHAIN[0] in absent else ""
+        return f"self-test: of a read that was traced no {', '.join(absent)} was seen{where_else}"
     if any(each.thread_id != get_native_id() for each in read if each.kind != "data-ready"):
-        return (
-            "self-test: a read was traced under another thread's number; trace points count outside of this container"
-        )
+        return "self-test: a read was traced under another thread's number"
     starts = [each.ns for each in read if each.kind == "copy-start"]
     ends = [each.ns for each in read if each.kind == "copy-end"]
     enters = [each.ns for each in read if each.kind == "call-enter"]

@@ -79,8 +79,9 @@ class Copies:
             self._ends(event, exact=False)
 
     def _named(self, fields: dict) -> int:
+        known = self._sockets.addresses or "sport" in fields or not self._sockets.number
         fd = self._sockets.fd(fields)
-        return fd if fd >= 0 else FOREIGN if self._sockets.addresses or "sport" in fields else -1
+        return fd if fd >= 0 else FOREIGN if known else -1
 
     def _ends(self, event: Event, exact: bool) -> None:
         piece = self._open.pop(event.thread_id, None)

@@ -5,7 +5,8 @@
 Two facts that surprise:
 * What is asked is seldom what a program has asked for: the kernel reads ahead, merges and splits. The two ends are
   joined by disk and sector.
-* The thread that issues is often a stranger (a kworker), and the one that is interrupted by the answer always is one.
+* The thread that issues may be a stranger (a kworker), and whoever is interrupted by the answer mostly is one. So what
+  other programs read from the same disk meanwhile is among these moments.
 """
 
 from iolab.kernel.trace_format import Event
@@ -31,6 +32,8 @@ class Devices:
         detail = f"{fields['rwbs']} {fields['dev'] >> 20}:{fields['dev'] & 0xFFFFF} sector {fields['sector']}"
         nbytes, source = fields["nr_sector"] * SECTOR_BYTES, f"trace point {event.name}"
         if event.name == ISSUE:
+            if place in self._issued:  # the disk was busy, and is asked a second time for the same
+                return
             self._issued[place] = event.thread_id
             kind, thread_id = "device-start", event.thread_id
         elif place in self._issued:

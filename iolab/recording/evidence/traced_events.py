@@ -45,6 +45,7 @@ def switch_on(instance: Instance, thread_ids: list[int], sockets: Sockets, fds: 
         "sched/sched_switch": f"{ours('prev_pid')}||{ours('next_pid')}",
         "sched/sched_waking": ours("pid"),
         "task/task_newtask": "",
+        "task/task_rename": ours(),
         "skb/skb_copy_datagram_iovec": "",
         "tcp/tcp_rcv_space_adjust": by_socket,
         "skb/consume_skb": ours(),

@@ -40,10 +40,8 @@ class Threads:
                     self._ids.add(fields["pid"])
                     self._names[fields["pid"]] = fields["comm"]
                     self._births.append(event)
-            elif event.name == "sched/sched_switch":  # io_uring names its threads only after their birth
-                for side in ("prev", "next"):
-                    if fields[f"{side}_pid"] in self._names:
-                        self._names[fields[f"{side}_pid"]] = fields[f"{side}_comm"]
+            elif event.name == "task/task_rename" and event.thread_id in self._names:  # io_uring's, after their birth
+                self._names[event.thread_id] = fields["newcomm"]
 
     def __contains__(self, thread_id: int) -> bool:
         return thread_id in self._ids

@@ -28,6 +28,7 @@ class Sockets(NamedTuple):
 
     addresses: dict[int, int]
     ports: dict[tuple[int, int], int]
+    number: int = 0  # how many there are, known or not
 
     def fd(self, fields: dict) -> int:
         """The descriptor that an event is about, -1 when it is about none of these."""
@@ -53,7 +54,7 @@ def known_sockets(instance: Instance, fds: list[int], thread_id: int) -> Sockets
         told = [event.fields["sk"] for event in instance.events() if event.name == RECEIVED]
         if len(told) == len(sockets):
             addresses = dict(zip(told, sockets, strict=True))
-    return Sockets(addresses, {pair: fd for fd, pair in sockets.items() if pair})
+    return Sockets(addresses, {pair: fd for fd, pair in sockets.items() if pair}, len(sockets))
 
 
 def _ports(fd: int) -> tuple[int, int] | tuple[()] | None:

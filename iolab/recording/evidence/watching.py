@@ -24,6 +24,11 @@ import signal
 import sys
 from time import monotonic_ns
 
+try:
+    import fcntl
+except ImportError:  # no witness there; the file still imports
+    fcntl = None
+
 NEVER_SENT = 0xFF  # shared_buffer's; the buffers are full of it
 PARTS, LEAST_PART = 16, 1 << 15  # a shorter part is copied before the next look; then the end would be seen late
 WARM_UP = 20
@@ -39,23 +44,23 @@ def offsets(nbytes: int) -> list[int]:
     return sorted({nbytes * part // parts for part in range(parts)} | {nbytes - 1})
 
 
-def watch(buffers: list, places: list[list[int]], saw: list) -> None:
+def watch(buffers: list, places: list[list[int]], missing_ns: int, saw: list) -> None:
     """Look at all `buffers` until each has bytes in all of its `places`; (buffer, offset, earliest, latest) into `saw`.
 
-    Of each the next place is looked at, in turn. Bytes are taken to come in ascending order.
+    Of each the next place is looked at, in turn. Bytes are taken to come in ascending order. At `missing_ns` none was
+    there yet.
     """
-    missing_ns = monotonic_ns()
     waiting = [[number, buffer, places[number], missing_ns] for number, buffer in enumerate(buffers)]
     while len(waiting) > 1:
         before_ns = monotonic_ns()
         for each in waiting:
-            number, buffer, (offset, *later), missing_ns = each
-            if buffer[offset] == NEVER_SENT:
+            number, buffer, where, missing_ns = each
+            if buffer[where[0]] == NEVER_SENT:
                 each[3] = before_ns  # not there yet, some time after this
                 continue
-            saw.append((number, offset, missing_ns, monotonic_ns()))
-            each[2] = later
-            if not later:
+            saw.append((number, where[0], missing_ns, monotonic_ns()))
+            each[2] = where[1:]
+            if not each[2]:
                 waiting.remove(each)
                 break
     for each in waiting:
@@ -63,7 +68,7 @@ def watch(buffers: list, places: list[list[int]], saw: list) -> None:
 
 
 def watch_alone(number: int, buffer, places: list[int], missing_ns: int, saw: list) -> None:
-    """As `watch`, of one buffer, and faster: a look takes 0.1 µs. At `missing_ns` no byte was at the first place yet."""
+    """As `watch`, of one buffer, and faster: a look takes 0.1 µs."""
     now, tell, before_ns = monotonic_ns, saw.append, missing_ns
     for offset in places:
         while buffer[offset] == NEVER_SENT:
@@ -77,8 +82,7 @@ def _over(number, frame) -> None:
 
 def main(plan: dict) -> None:
     """Watch as `plan` says, and tell what was seen."""
-    import fcntl  # Unix; the file imports everywhere
-
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whoever started this may have blocked SIGIO
     signal.setitimer(signal.ITIMER_REAL, plan["time_limit_s"])  # SIGALRM's default action ends this process
     os.sched_setaffinity(0, {plan["cpu"]})
     buffers = [mmap.mmap(fd, nbytes, prot=mmap.PROT_READ) for fd, nbytes in plan["buffers"]]
@@ -93,9 +97,10 @@ def main(plan: dict) -> None:
         signal.signal(signal.SIGIO, _over)
         fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+        begin_ns = monotonic_ns()
         os.write(1, b"ready\n")
         if not select.select([0], [], [], 0)[0]:  # it may have ended before the kernel was asked for a signal
-            watch(buffers, places, saw)
+            watch(buffers, places, begin_ns, saw)
         signal.signal(signal.SIGIO, signal.SIG_IGN)
     except Over:
         signal.signal(signal.SIGIO, signal.SIG_IGN)

@@ -1,0 +1,54 @@
+"""The higher rungs around one run: started together, stopped together, and what they saw as one list of moments.
+
+    Observers ── enter each ── the model reads ── leave each ── moments(begin, end)
+
+A rung that observes has a class Observer; the clock and /proc need none. The witness watches the buffers from another
+process, so they are shared memory when it is there.
+"""
+
+import os
+from contextlib import ExitStack, nullcontext
+from threading import get_native_id
+
+from iolab.recording.evidence import trace_points, witness
+from iolab.recording.moment import Moment
+from iolab.recording.shared_buffer import SharedBuffer
+from iolab.recording.stamp import Stamp
+
+NEVER_SENT = b"\xff"  # the buffers are full of it beforehand: their pages exist, and a copy shows
+
+
+def buffer_for(rungs: list, nbytes: int):
+    """A context manager that gives a buffer of NEVER_SENT."""
+    return SharedBuffer(nbytes) if witness in rungs else nullcontext(bytearray(NEVER_SENT) * nbytes)
+
+
+class Observers:
+    """A context manager around one run of the calling thread; `names` are those of the rungs that observe."""
+
+    def __init__(self, rungs: list, buffers: list, fds: list[int]) -> None:
+        self._rungs = [rung for rung in rungs if hasattr(rung, "Observer")]
+        self.names = [rung.NAME for rung in self._rungs]
+        self._buffers, self._fds, self._stack, self._observers = buffers, fds, ExitStack(), []
+
+    def __enter__(self) -> "Observers":
+        reader = os.getpid(), get_native_id()
+        with ExitStack() as stack:  # what is entered is left, should another one fail
+            for rung in self._rungs:
+                self._observers.append(stack.enter_context(rung.Observer(reader, self._buffers, self._fds)))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._stack.__exit__(*error)
+
+    def moments(self, begin_ns: int, end_ns: int) -> list[Moment]:
+        """What was seen between two moments, in order of time; after the run."""
+        seen = [moment for observer in self._observers for moment in observer.moments()]
+        return sorted((each for each in seen if begin_ns <= each.ns <= end_ns), key=lambda each: each.ns)
+
+
+def last_ready(moments: list[Moment], fd: int) -> Stamp | None:
+    """When the kernel said for the last time that bytes of a descriptor are ready, by its own trace points."""
+    ready = [each for each in moments if each.kind == "data-ready" and each.fd == fd]
+    return Stamp(ready[-1].ns, ready[-1].earliest_ns, ready[-1].latest_ns, trace_points.NAME) if ready else None
