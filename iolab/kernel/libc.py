@@ -15,7 +15,6 @@ syscall(2), errno(3). The interpreter's lock is released during each call, so ot
 import ctypes
 import errno
 import os
-import platform
 import sys
 from functools import cache
 
@@ -56,4 +55,4 @@ def system_call(name: str, number: int, *arguments: int | None) -> int:
 
 def number_on_this_machine(x86_64: int, aarch64: int) -> int:
     """Of a call's numbers the one that counts here; every other machine of Linux is said to be like arm64, the newest."""
-    return x86_64 if platform.machine() in ("x86_64", "AMD64") else aarch64
+    return x86_64 if hasattr(os, "uname") and os.uname().machine == "x86_64" else aarch64

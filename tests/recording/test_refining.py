@@ -1,0 +1,143 @@
+"""A call taken apart by moments: it is covered without a gap, and what does not tell a story is not believed."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iolab.models import MODELS, asynchronous_threads
+from iolab.recording.evidence import switch_record, trace_points, witness
+from iolab.recording.experiment import run
+from iolab.recording.invariants import violations
+from iolab.recording.moment import Moment
+from iolab.recording.refining import best_of, inside, parts_of
+from iolab.recording.scenario import one_read
+from iolab.recording.stamp import Stamp, exact
+from iolab.recording.timeline import APPLICATION
+from tests.left_behind import nothing_left_behind
+from tests.recording.test_helpers import HELPED
+
+THREAD, FD = 7, 5
+
+
+def moment(kind: str, ns: int, source: str = "trace point x", thread_id: int = THREAD, fd: int = -1, detail: str = "S"):
+    return Moment(kind, thread_id, ns, ns, ns, source, fd, 0, detail)
+
+
+SLEEP_AND_COPY = [
+    moment("switched-out", 110), moment("waking", 500), moment("switched-in", 520),
+    moment("copy-start", 530, fd=FD), moment("copy-end", 560, fd=FD),
+]  # fmt: skip
+
+
+def states(moments, start=100, end=600, ready=None, state="call"):
+    return [
+        (part.state, part.start.ns, part.end.ns) for part in parts_of(moments, exact(start), exact(end), ready, state)
+    ]
+
+
+def test_a_read_that_slept_is_asleep_then_runnable_then_copying():
+    assert states(SLEEP_AND_COPY) == [
+        ("call", 100, 110), ("blocked", 110, 500), ("runnable", 500, 520), ("call", 520, 530), ("copy", 530, 560),
+        ("call", 560, 600),
+    ]  # fmt: skip
+
+
+def test_where_nobody_saw_the_waking_the_thread_was_runnable_from_ready_on():
+    ready = Stamp(450, 440, 470, "sender's bracket")
+    seen = [moment("switched-out", 110), moment("switched-in", 520)]
+    assert states(seen, ready=ready) == [
+        ("call", 100, 110), ("blocked", 110, 450), ("runnable", 450, 520), ("call", 520, 600),
+    ]  # fmt: skip
+
+
+def test_a_thread_that_lost_its_cpu_was_not_asleep():
+    seen = [moment("switched-out", 200, detail="R"), moment("switched-in", 300)]
+    assert states(seen) == [("call", 100, 200), ("runnable", 200, 300), ("call", 300, 600)]
+
+
+def test_pieces_of_one_copy_are_one_copy():
+    pieces = [
+        moment(kind, ns, fd=FD)
+        for ns, kind in ((200, "copy-start"), (250, "copy-end"), (260, "copy-start"), (300, "copy-end"))
+    ]
+    assert states(pieces) == [("call", 100, 200), ("copy", 200, 300), ("call", 300, 600)]
+
+
+@pytest.mark.parametrize("missing", ["switched-out"])
+def test_a_chain_that_lacks_its_beginning_is_not_believed(missing):
+    assert states([each for each in SLEEP_AND_COPY if each.kind != missing]) == []
+
+
+def test_a_call_that_returned_while_it_slept_is_not_believed():
+    assert states([moment("switched-out", 110)]) == []
+
+
+def test_the_copy_proves_a_switch_that_was_never_seen():
+    seen = [each for each in SLEEP_AND_COPY if each.kind != "switched-in"]
+    assert ("copy", 530, 560) in states(seen)
+
+
+def test_the_best_rung_is_taken_whole_and_never_mixed():
+    traced, witnessed = moment("copy-start", 530, fd=FD), moment("copy-start", 533, "witness", 0, FD)
+    assert best_of([witnessed, traced], ("copy-start",)) == [traced]
+    assert best_of([witnessed], ("copy-start",)) == [witnessed]
+
+
+def test_of_another_thread_and_of_another_descriptor_nothing_is_taken():
+    others = [moment("switched-out", 200, thread_id=8), moment("copy-start", 300, fd=6), moment("copy-end", 310, fd=6)]
+    assert inside(others, THREAD, FD, 100, 600) == []
+    assert inside(SLEEP_AND_COPY, THREAD, None, 100, 600) == SLEEP_AND_COPY[:3]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["switched-out", "waking", "switched-in", "copy-start", "copy-end"]), st.integers(100, 600)
+        ),
+        max_size=12,
+    )
+)
+def test_whatever_was_seen_the_parts_cover_the_call_without_a_gap(seen):
+    moments = sorted((moment(kind, ns, fd=FD) for kind, ns in seen), key=lambda each: each.ns)
+    parts = parts_of(moments, exact(100), exact(600), None)
+    for before, after in zip(parts, parts[1:], strict=False):
+        assert before.end.ns == after.start.ns
+    assert not parts or (parts[0].start.ns, parts[-1].end.ns) == (100, 600)
+
+
+# Real runs
+
+
+def must_be_there(rung) -> None:
+    """Skip where the machine lacks a rung; on CI, as root, none may be lacking."""
+    if reason := rung.unavailable():
+        (pytest.fail if os.environ.get("CI") and os.geteuid() == 0 else pytest.skip)(reason)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.NAME)
+def test_by_trace_points_asleep_runnable_and_copy_are_separate_and_the_copier_is_the_same(model):
+    must_be_there(trace_points)
+    if reason := model.unavailable():
+        pytest.skip(reason)
+    with nothing_left_behind():
+        timeline = run(model, one_read(60, 1 << 20), evidence="tracepoints")
+    assert violations(timeline) == []
+    copies = [span for span in timeline.spans if span.state == "copy"]
+    assert sum(span.nbytes or 0 for span in copies) == 1 << 20
+    assert all("trace point" in span.evidence for span in copies)
+    assert ({span.lane for span in copies} == {APPLICATION}) == (model not in HELPED)
+    if model.NAME != "nonblocking":
+        assert {"blocked", "runnable"} <= {span.state for span in timeline.spans}
+    assert "tracepoints" in timeline.facts["evidence"]
+
+
+@pytest.mark.parametrize("rung", [witness, switch_record], ids=lambda rung: rung.NAME)
+def test_a_rung_that_needs_no_privilege_is_asked_for_by_its_name(rung):
+    must_be_there(rung)
+    with nothing_left_behind():
+        timeline = run(asynchronous_threads, one_read(60, 1 << 20), evidence=rung.NAME)
+    assert violations(timeline) == []
+    assert rung.NAME in timeline.facts["evidence"]
+    assert timeline.facts["nbytes"] == 1 << 20
