@@ -6,6 +6,7 @@ from pathlib import Path
 
 from iolab.aio_demo import WAYS
 from iolab.models import MODELS
+from iolab.recording.calibration import MOST_READS
 from iolab.recording.evidence import BEST, NAMES
 from iolab.recording.recordings import RECORDABLE
 from iolab.recording.scenario import MAX_BYTES, MAX_DELAY_MS, MAX_SENDERS, TRANSPORTS
@@ -103,6 +104,23 @@ def command_line() -> argparse.ArgumentParser:
     record.add_argument(
         "models", nargs="*", type=_recordable, metavar="MODEL", help=f"only these of {', '.join(RECORDABLE)}"
     )
+    calibrate = commands.add_parser(
+        "calibrate", help="how good each rung of evidence is here",
+        description="The error of each rung of evidence against the best one here, and what tracing costs: two tables.",
+        epilog="example: iolab calibrate --reads 50 --png calibration.png",
+    )  # fmt: skip
+    calibrate.add_argument("--reads", type=_number(1, MOST_READS), default=200, help="of each size (default 200)")
+    calibrate.add_argument("--json", type=_writable, metavar="F", help="save every error of every read as JSON")
+    calibrate.add_argument("--png", type=_writable, metavar="F", help="save the figure as PNG")
+    allow = commands.add_parser(
+        "allow-tracing", help="what root does so that a user may trace",
+        description="Print the steps by which root lets one user trace; carry them out, or take them back, as root.",
+        epilog="example: sudo iolab allow-tracing --user alice --apply",
+    )  # fmt: skip
+    allow.add_argument("--user", metavar="U", help="who may trace (default: you)")
+    deed = allow.add_mutually_exclusive_group()
+    deed.add_argument("--apply", action="store_true", help="carry the steps out; who may trace sees the whole machine")
+    deed.add_argument("--undo", action="store_true", help="take it back")
     for command in (timeline, compare):
         command.add_argument(
             "--wait-ms",

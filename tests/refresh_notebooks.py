@@ -29,7 +29,9 @@ def refresh(path: Path) -> None:
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {})
         for output in cell.get("outputs", ()):
-            output.pop("metadata", None) if output.output_type == "stream" else output.update(metadata={})
+            output.pop("metadata", None)
+            if output.output_type in ("display_data", "execute_result"):
+                output.metadata = nbformat.from_dict({})
     nbformat.validate(notebook)
     nbformat.write(notebook, path)
 

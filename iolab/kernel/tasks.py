@@ -19,11 +19,12 @@ _READS = {"x86_64": {0, 17, 19, 295}, "aarch64": {63, 67, 65, 69}}  # read, prea
 
 
 class Task(NamedTuple):
-    """One thread; `run_ns` is its CPU time so far, 0 where the kernel does not say."""
+    """One thread; CPU time so far and bytes that its read(2)s have got, each 0 where the kernel does not say."""
 
     thread_id: int
     comm: str
     run_ns: int
+    read_bytes: int = 0
 
 
 class TaskLook(NamedTuple):
@@ -54,7 +55,7 @@ def _task(process_id: int, thread_id: int) -> Task | None:
             run_ns = int(file.read().split()[0])
     except (OSError, ValueError, IndexError):  # a kernel without CONFIG_SCHED_INFO
         run_ns = 0
-    return Task(thread_id, comm, run_ns)
+    return Task(thread_id, comm, run_ns, bytes_read(process_id, thread_id))
 
 
 def bytes_read(process_id: int, thread_id: int) -> int:

@@ -18,7 +18,7 @@ from iolab.recording.assembling import timeline_of
 from iolab.recording.channel import Channel
 from iolab.recording.counting import CountedWork, bytes_of, native_ids
 from iolab.recording.evidence import BEST, clock, kernel_stamp, rungs_up_to
-from iolab.recording.evidence.helper_threads import helpers_of
+from iolab.recording.evidence.helper_threads import could_tell, helpers_of
 from iolab.recording.invariants import violations
 from iolab.recording.observation import Observation
 from iolab.recording.observers import NEVER_SENT, Observers, buffer_for, last_ready
@@ -103,7 +103,8 @@ def observe(model, scenario: Scenario, evidence: str = BEST, work=None, **option
     helpers = []
     if known and any(call.completed for call in calls):
         threads |= native_ids() | {each.thread_id for each in recorder.helpers}
-        helpers = helpers_of(known, present, helper_looks, threads, fds)
+        wanted = {fd: bytes_of(fd, calls) for fd in fds}
+        helpers = helpers_of(known, present, helper_looks, threads, wanted)
     streams = {}
     for number, (fd, delivery) in enumerate(zip(fds, scenario.deliveries, strict=True)):
         suffix = f"-{number + 1}" if len(fds) > 1 else ""
@@ -122,5 +123,5 @@ def observe(model, scenario: Scenario, evidence: str = BEST, work=None, **option
         model.NAME, scenario, streams, calls, recorder.thread_id, begin_ns, end_ns, before, after,
         looks, ended or "all bytes", " + ".join(words),
         missing, options, counted.slices if counted else None, recorder_ns_per_call(),
-        helper_calls=helper_calls, helpers=helpers, looked_for_helpers=bool(known), moments=moments,
+        helper_calls=helper_calls, helpers=helpers, looked_for_helpers=bool(known) and could_tell(present, helper_looks), moments=moments,
     )  # fmt: skip

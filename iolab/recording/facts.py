@@ -63,6 +63,7 @@ def facts_of(seen: Observation, lanes: dict[int, str]) -> dict:
         "evidence": seen.evidence,
         "evidence_missing": seen.evidence_missing,
         "looks": [[look.before_ns, look.after_ns, look.state, look.wchan, look.syscall] for look in seen.looks],
+        "process_id": os.getpid(),
         "recorder_ns_per_call": seen.recorder_ns_per_call,
         "kernel": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),

@@ -17,7 +17,7 @@ import threading
 import time
 
 from iolab.kernel import page_cache
-from iolab.kernel.tasks import Task, bytes_read, made_by_io_uring, tasks
+from iolab.kernel.tasks import Task, made_by_io_uring, tasks
 from iolab.recorder import Recorder
 from iolab.recording.evidence import clock
 from iolab.recording.file_observation import FileObservation, Helper
@@ -123,13 +123,13 @@ def _helpers(model, state, fd, buffer, folder, options: dict, before: dict[int, 
     """
     bring_to(state, fd, len(buffer), folder)
     looking, known, process_id = LooksForHelpers(), {thread.native_id for thread in threading.enumerate()}, os.getpid()
-    begun, books = tasks(process_id), {each: bytes_read(process_id, each) for each in tasks(process_id)}
+    begun = tasks(process_id)
     _read(model, fd, buffer, looking, options)
     found = []
-    for task in {**looking.seen, **tasks(process_id)}.values():
-        run_ns = task.run_ns - (begun[task.thread_id].run_ns if task.thread_id in begun else 0)
-        new, io_uring = task.thread_id not in before, made_by_io_uring(task.comm) and run_ns
-        reads = bytes_read(process_id, task.thread_id) - books.get(task.thread_id, 0) >= len(buffer)
+    for task in (looking.seen | tasks(process_id)).values():
+        then = begun.get(task.thread_id, Task(task.thread_id, task.comm, 0))
+        run_ns, new = task.run_ns - then.run_ns, task.thread_id not in before
+        reads, io_uring = task.read_bytes - then.read_bytes >= len(buffer), made_by_io_uring(task.comm) and run_ns
         if task.thread_id not in known and (new or io_uring or reads):
             found.append(Helper(task.thread_id, task.comm, run_ns, new))
     return tuple(found)

@@ -1,14 +1,14 @@
-"""What notebooks show of io_uring besides Timelines: plain data, by the name under which a recording is kept.
+"""What notebooks show besides Timelines: plain data, by the name under which a recording is kept.
 
     obtain_value("io-uring.order", unavailable(), VALUES["io-uring.order"])      run now, or recorded elsewhere
 
-`iolab record io-uring` makes the recordings anew.
+`iolab record` makes the recordings anew.
 """
 
 from collections.abc import Callable
 from dataclasses import asdict
 
-from iolab.recording import ring_steps, ring_streams
+from iolab.recording import file_comparison, ring_steps, ring_streams, small_files
 from iolab.recording.batches import batches
 from iolab.recording.ways_to_read import WAYS
 from iolab.recording.who_copies import who_copies
@@ -32,4 +32,7 @@ def name_of_step(function: Callable) -> str:
     return f"io-uring.step.{function.__name__.replace('_', '-')}"
 
 
-VALUES: dict[str, Callable[[], object]] = {name_of_step(step): step for step in (*STEPS, copiers)}
+VALUES: dict[str, Callable[[], object]] = {name_of_step(step): step for step in (*STEPS, copiers)} | {
+    file_comparison.NAME: file_comparison.record_files,
+    small_files.NAME: small_files.record_small_files,
+}

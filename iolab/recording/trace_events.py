@@ -1,8 +1,8 @@
 """What a trace viewer can show of a Timeline: a track for each lane, a bar for each span, a mark for each moment.
 
-    peer          ├─ send ─┤●               bars of one track never overlap; a mark has no length
-    kernel                   ↘●─ queued ─●
-    application  ├── blocked in read ────┴↘●┤ copy in read ├
+    peer         ├●─ send ─┤                                    bars of one track never overlap
+    kernel         ╰───▶●┼──── queued ────┤                     a mark ● has no length
+    application  ├──── blocked in read ───┼─ copy in read ─┤    an arrow goes from mark to mark
 
 Chrome's format and Perfetto's know processes and threads only, so a lane is a thread of one of three processes: peer,
 kernel, and ours. Two facts that surprise. Two bars of one track that overlap are refused or dropped by a viewer, without

@@ -38,10 +38,11 @@ def observed_run(rung, model, scenario: Scenario, **options) -> Run:
         ]
         fds = [channel.read_fd for channel in channels]
         reader = os.getpid(), threading.get_native_id()
-        senders = stack.enter_context(Senders(scenario.deliveries, channels, scenario.time_limit_s))
-        senders.start(None, 0)
         recorder = Recorder()
         observer = stack.enter_context(rung.Observer(reader, buffers, fds))
+        # What is started from now on inherits that it stays off the witness's CPU.
+        senders = stack.enter_context(Senders(scenario.deliveries, channels, scenario.time_limit_s))
+        senders.start(None, 0)
         senders.go(monotonic_ns())
         before_ns = monotonic_ns()
         model.read_many(list(zip(fds, buffers, strict=True)), recorder, **options)

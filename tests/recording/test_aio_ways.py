@@ -69,7 +69,8 @@ def test_whichever_way_there_is_another_thread(rows):
 def test_whichever_way_another_thread_sleeps_in_the_read(rows):
     if (scope := Path("/proc/sys/kernel/yama/ptrace_scope")).exists() and scope.read_text().strip() != "0":
         pytest.skip(f"{scope} is {scope.read_text().strip()}: a child may not see what its parent's threads call")
-    assert {name: row["reader_asleep"] for name, row in rows.items()} == dict.fromkeys(rows, True)
+    for name, row in rows.items():  # seen at three moments: on a busy machine it may not have got there by then
+        assert row["reader_asleep"] or any(ways_to_wait((name,), 500)[0]["reader_asleep"] for _ in range(5)), name
 
 
 @pytest.mark.parametrize(("ways", "wait_ms"), [(("poll",), 100), (("polling",), -1), (("polling",), "x")])

@@ -17,6 +17,7 @@ from iolab.models import (
     asynchronous_posix_aio,
     asynchronous_threads,
 )
+from iolab.recording import experiment, senders
 from iolab.recording.assembling import timeline_of
 from iolab.recording.evidence.clock import Counters
 from iolab.recording.evidence.helper_threads import Helper
@@ -77,7 +78,9 @@ def test_the_copier_is_a_helper_or_the_application_and_posix_is_told_accordingly
     assert violations(timeline) == []
     helped = model in HELPED
     assert copied_by(timeline).startswith("helper") == helped
-    assert copier(timeline).startswith("copied by helper thread" if helped else "copied by the application's own thread")
+    assert copier(timeline).startswith(
+        "copied by helper thread" if helped else "copied by the application's own thread"
+    )
     assert by_posix(timeline) == ("synchronous" if model is asynchronous_linux_aio else "asynchronous")
     assert timeline.facts["asynchronous"]
     assert timeline.facts["copiers_known"]
@@ -154,6 +157,26 @@ def test_synchronous_models_have_no_helpers():
         timeline = run(model, one_read(5, 100))
         assert timeline.facts["helpers"] == []
         assert not timeline.facts["asynchronous"]
+
+
+def test_where_proc_does_not_show_others_calls_a_helper_is_known_by_what_it_has_read(monkeypatch):
+    """As with kernel.yama.ptrace_scope 1: a child may not see in which call its parent's threads are."""
+
+    def refused(looks):
+        return [look._replace(seen=look.seen._replace(syscall="Operation not permitted")) for look in looks]
+
+    stop = senders.Senders.stop
+    monkeypatch.setattr(senders.Senders, "stop", lambda self: (*(told := stop(self))[:2], refused(told[2])))
+    for _ in range(3):  # the helper of the first run is there for the next ones
+        timeline = run(asynchronous_posix_aio, one_read(20, 1 << 16))
+        assert copied_by(timeline) == "helper-1"
+        assert violations(timeline) == []
+
+
+def test_without_any_sign_it_is_not_known_who_copied(monkeypatch):
+    monkeypatch.setattr(experiment, "could_tell", lambda *_: False)
+    monkeypatch.setattr(experiment, "helpers_of", lambda *_: [])
+    assert copied_by(run(asynchronous_posix_aio, one_read(20, 1000))) == "?"
 
 
 # Runs that never happened: the rules, without a kernel

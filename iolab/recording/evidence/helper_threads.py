@@ -6,7 +6,8 @@
 
 Two facts that surprise:
 * glibc's helper outlives its request by a second and takes the next one: "new" is no test for it. What it is reading
-  is: /proc/PID/task/TID/syscall names call, descriptor and buffer.
+  is: /proc/PID/task/TID/syscall names call, descriptor and buffer. Where that is refused to others (Yama), the thread's
+  own account of bytes read still tells, to the process itself (proc_pid_io(5), rchar).
 * That no helper is seen says something too: then the thread that asked has copied by itself, inside a system call.
 
 What this evidence cannot give is the moment at which a helper began and ended its copy: somewhere between "ready" and
@@ -42,19 +43,29 @@ class Helper(NamedTuple):
         return f"/proc: {self.comm}{doing}{reading}{used}"
 
 
+def could_tell(after: dict[int, Task], looks: list[TaskLook]) -> bool:
+    """Whether a helper would have been noticed: by its account of bytes read, or by the call it is in."""
+    return any(task.read_bytes for task in after.values()) or any(look.seen.syscall[:1].isdigit() for look in looks)
+
+
 def helpers_of(
-    before: dict[int, Task], after: dict[int, Task], looks: list[TaskLook], others: set[int], fds: list[int]
+    before: dict[int, Task], after: dict[int, Task], looks: list[TaskLook], others: set[int], wanted: dict[int, int]
 ) -> list[Helper]:
-    """The helpers among the threads seen; `others` are threads that are known to do something else."""
-    machine, seen = platform.machine(), {}
+    """The helpers among the threads seen; `others` are threads that are known to do something else.
+
+    `wanted`: the descriptors that were read, and how many bytes of each.
+    """
+    machine, seen, least = platform.machine(), {}, min(wanted.values())
     for look in looks:
         seen.setdefault(look.task.thread_id, []).append(look)
     helpers = []
-    for thread_id in sorted((set(seen) | (set(after) - set(before))) - others):
+    books = {thread_id: task.read_bytes for thread_id, task in before.items()}
+    readers = {each for each, task in after.items() if task.read_bytes - books.get(each, 0) >= max(1, least)}
+    for thread_id in sorted((set(seen) | (set(after) - set(before)) | readers) - others):
         mine = seen.get(thread_id, [])
         task = after.get(thread_id) or mine[-1].task
         reads = {number: descriptor_read(look.seen.syscall, machine) for number, look in enumerate(mine)}
-        ours = {number: fd for number, fd in reads.items() if fd in fds}
+        ours = {number: fd for number, fd in reads.items() if fd in wanted}
         used = None
         if thread_id in after:
             used = after[thread_id].run_ns - (before[thread_id].run_ns if thread_id in before else 0)
@@ -64,4 +75,5 @@ def helpers_of(
             continue
         relevant = tuple(look.seen for number, look in enumerate(mine) if number in ours or not ours)
         helpers.append(Helper(thread_id, task.comm, next(iter(ours.values()), None), used, relevant))
-    return helpers
+    sure = [helper for helper in helpers if helper.fd is not None or helper.thread_id in readers]
+    return sure or helpers

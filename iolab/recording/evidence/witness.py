@@ -35,7 +35,8 @@ AWAY_NS = 20_000  # between two looks: then the witness had lost its CPU
 class Observer:
     """A context manager around one run; `buffers` are SharedBuffers, all of them still full of NEVER_SENT.
 
-    From begin to end the reader stays off one CPU, and so does what it starts: senders, helpers. RuntimeError
+    From begin to end the reader stays off one CPU, and so does what it starts meanwhile, helpers and, if they are
+    started after it, senders: with these on two CPUs a 1 MiB read takes 3 % longer, else 20 %. RuntimeError
     when no witness starts, ValueError when the reader has no second CPU, OSError as the kernel says.
     """
 
