@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from iolab import commands
+from iolab.kernel import delegation
+from iolab.kernel.trace_instances import root
 from iolab.models import MODELS, asynchronous_linux_aio, blocking
 from iolab.recording.invariants import violations
 from iolab.recording.timeline import STATES, Timeline
 from tests.left_behind import nothing_left_behind
 from tests.recording.trace_viewers import read_chrome, read_perfetto
+from tests.tracing import needs_root, needs_tracefs
 
 # The entry point of the installed script, which also says when it has provided for Ctrl-C. Before that moment, some
 # milliseconds after its start, the interpreter is still loading itself and answers in its own way.
@@ -293,3 +296,89 @@ def test_perfetto_that_cannot_be_written_is_one_line_and_exit_code_2():
     done = iolab("timeline", "blocking", "--perfetto", "/no/such/folder/f.pftrace")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--perfetto" in done.stderr
+
+
+def test_calibrate_prints_both_tables_and_saves_every_error_and_the_figure(tmp_path):
+    file, png = tmp_path / "calibration.json", tmp_path / "calibration.png"
+    with nothing_left_behind():
+        done = iolab("calibrate", "--reads", 3, "--json", file, "--png", png)
+    whole = json.loads(file.read_text("utf-8"))
+    rows = [row for series in whole["series"] for row in series["rows"]]
+    if not rows:  # so busy that no reader fell asleep in time: there is nothing to draw, and that is said
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        return
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [(series["nbytes"], series["reads"]) for series in whole["series"]] == [(65536, 3), (1048576, 3)]
+    assert png.read_bytes().startswith(b"\x89PNG")
+    errors, reads, remarks = done.stdout.split("\n\n")
+    assert all(row["boundary"] in errors and row["rung"] in errors for row in rows)
+    assert "traced" in reads
+    assert "the sender's bracket holds the moment of" in remarks
+
+
+@pytest.mark.parametrize("command", ["calibrate", "allow-tracing"])
+def test_help_of_what_concerns_evidence_has_an_example(command):
+    done = iolab(command, "--help")
+    assert done.returncode == 0
+    assert "example: " in done.stdout
+    assert f"iolab {command}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("calibrate", "--reads", "0"), "--reads"),
+        (("calibrate", "--reads", "many"), "--reads"),
+        (("calibrate", "--json", "/no/such/folder/f"), "--json"),
+        (("calibrate", "--png", "/"), "--png"),
+        (("allow-tracing", "--apply", "--undo"), "--undo"),
+        (("allow-tracing", "--user"), "--user"),
+    ],
+)
+def test_wrong_use_of_what_concerns_evidence_is_one_line_and_exit_code_2(arguments, words):
+    done = iolab(*arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert words in done.stderr
+
+
+def test_allow_tracing_prints_what_root_would_do_and_changes_nothing():
+    needs_tracefs()
+    folder = f"{root()}/instances/{delegation.delegated_name('daemon')}"
+    done = iolab("allow-tracing", "--user", "daemon")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"mkdir {folder}\nchown -R daemon {folder}\n" in done.stdout
+    assert not os.path.exists(folder)
+
+
+def test_allow_tracing_hands_an_instance_over_and_takes_it_back():
+    import pwd
+
+    needs_root()
+    folder = f"{root()}/instances/{delegation.delegated_name('daemon')}"
+    try:
+        given = iolab("allow-tracing", "--user", "daemon", "--apply")
+        assert (given.returncode, given.stderr) == (0, "")
+        assert f"chown -R daemon {folder}" in given.stdout
+        assert os.stat(folder).st_uid == pwd.getpwnam("daemon").pw_uid
+    finally:
+        taken = iolab("allow-tracing", "--user", "daemon", "--undo")
+    assert (taken.returncode, taken.stderr) == (0, "")
+    assert f"rmdir {folder}" in taken.stdout
+    assert not os.path.exists(folder)
+    again = iolab("allow-tracing", "--user", "daemon", "--undo")
+    assert again.returncode == 0
+    assert folder not in again.stdout
+
+
+@pytest.mark.parametrize("deed", ["--apply", "--undo"])
+def test_allow_tracing_without_root_says_what_to_type(deed, monkeypatch, capsys):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert commands.run(["allow-tracing", "--user", "daemon", deed]) == 1
+    assert capsys.readouterr().err == f"iolab: only root may do this: sudo iolab allow-tracing --user daemon {deed}\n"
+
+
+def test_allow_tracing_for_nobody_that_is_there_is_one_line_and_exit_code_1():
+    needs_tracefs()
+    done = iolab("allow-tracing", "--user", "no-such-user")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "no-such-user" in done.stderr

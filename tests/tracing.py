@@ -34,9 +34,9 @@ def needs_root() -> None:
 
 
 def instances() -> set[str]:
-    """The instances that there are, as the kernel lists them; those that other processes hold are theirs."""
-    own = f"iolab-{os.getpid()}-"
-    return {name for name in os.listdir(f"{root()}/instances") if name.startswith((own, delegation.delegated_name("")))}
+    """The instances of this process, and of `nobody`, as the kernel lists them; others are not ours."""
+    ours = (f"iolab-{os.getpid()}-", delegation.delegated_name(NOBODY))
+    return {name for name in os.listdir(f"{root()}/instances") if name.startswith(ours)}
 
 
 def lent_folder() -> str:

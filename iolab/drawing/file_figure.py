@@ -20,8 +20,8 @@ STATES = {
     "direct": "the file is read past the memory, O_DIRECT",
 }
 MEANINGS = {  # in the looks of a timeline; a call that slept and copied is one bar here
-    "call": "a call that never slept and brought nothing yet",
-    "copy": "a call that never slept and brought all bytes",
+    "call": "a call that never slept and copied nothing itself",
+    "copy": "a call that never slept and brought all bytes itself",
     "blocked": "a call in which the thread slept at least once",
 }
 ROW_IN, PANEL_IN, HEAD_IN, FOOT_IN, MUCH_LONGER = 0.27, 0.62, 0.72, 0.42, 3
@@ -139,4 +139,5 @@ def look_of(call: dict, row: dict) -> str:
     if call["slept"]:
         return "blocked"
     carried_out = row["completed_in_submit"] and call["of_the_file"] and call["name"] in ASKS
-    return "copy" if call["brought"] or carried_out else "call"
+    by_another = bool(row["helpers"])  # then this call has only been told of it
+    return "copy" if (call["brought"] or carried_out) and not by_another else "call"

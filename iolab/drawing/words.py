@@ -124,13 +124,10 @@ def signature(timeline: Timeline) -> list[str]:
     where = {"tcp": "loopback TCP", "pipe": "a pipe", "socketpair": "a socket pair"}
     runs = f"the median of {facts['runs']} runs" if facts.get("runs", 1) > 1 else "one run"
     discarded = f", {facts['discarded']} discarded" if facts.get("discarded") else ""
-    first = (
-        f"{size(facts.get('nbytes_asked', 0))} over {where.get(facts.get('transport'), '?')} · {facts.get('kernel')} · "
-        f"{cpus} CPU{'s' * (cpus != 1)} · {runs}{discarded} · "
-        f"evidence: {facts.get('evidence')}"
-    )
-    if facts.get("recorded"):
-        first = f"RECORDING of {facts['recorded']} · {first}"
+    what = f"{size(facts.get('nbytes_asked', 0))} over {where.get(facts.get('transport'), '?')}"
+    recorded = facts.get("recorded")  # its label names the kernel, too
+    where_and_what = f"RECORDING of {recorded} · {what}" if recorded else f"{what} · {facts.get('kernel')}"
+    first = f"{where_and_what} · {cpus} CPU{'s' * (cpus != 1)} · {runs}{discarded} · evidence: {facts.get('evidence')}"
     calls, each = sum(facts.get("calls", {}).values()), facts.get("recorder_ns_per_call", 0)
     share = 100 * calls * each / (facts.get("wall_ns") or 1)
     lines = [first, copier(timeline)]

@@ -78,7 +78,8 @@ class Series:
     `discarded`: reads that could not be used, by reason; `silent`: reads of which a rung had nothing to say, by rung and
     reason. Of the `chains` that were looked at, `complete` had all boundaries by trace points, and `ordered` in the
     order of the kernel's code, too; 0 of 0 without trace points. `lost`: events that found no room, None if not told.
-    `traced_ns` and `untraced_ns`: from the last send() to the end of the read, the same read in alternation.
+    `traced_ns` and `untraced_ns`: from the last send() to the end of the read, the same read in alternation, without
+    those that could not be used.
     """
 
     model: str

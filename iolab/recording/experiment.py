@@ -75,11 +75,13 @@ def observe(model, scenario: Scenario, evidence: str = BEST, work=None, **option
             for each in scenario.deliveries
         ]
         senders = stack.enter_context(Senders(scenario.deliveries, channels, scenario.time_limit_s))
-        senders.start((os.getpid(), get_native_id()), kernel_stamp.TRAILER if stamps else 0)
         reads = [(channel.read_fd, buffer) for channel, buffer in zip(channels, buffers, strict=True)]
-        offset = realtime_offset() if stamps else None
-        known, threads = tasks(os.getpid()) if kernel_stamp in rungs else {}, native_ids()
-        with Observers(rungs, buffers, [fd for fd, _ in reads]) as observers:
+        with Observers(
+            rungs, buffers, [fd for fd, _ in reads]
+        ) as observers:  # before the senders: they keep off its CPU
+            senders.start((os.getpid(), get_native_id()), kernel_stamp.TRAILER if stamps else 0)
+            offset = realtime_offset() if stamps else None
+            known, threads = tasks(os.getpid()) if kernel_stamp in rungs else {}, native_ids()
             senders.go(monotonic_ns())
             before, begin_ns = clock.counters(), monotonic_ns()
             try:

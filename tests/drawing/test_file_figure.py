@@ -38,6 +38,7 @@ def test_a_bar_is_a_copy_only_where_the_call_brought_the_bytes_and_never_slept()
             assert look in MEANINGS
             assert (look == "blocked") == bool(call["slept"])
             assert look != "copy" or call["brought"] or each["model"] == "linux-aio"
+            assert look != "copy" or not each["helpers"]
     submits = [call for call in row("linux-aio", "hit")["calls"] if call["name"] == "io_submit"]
     assert [look_of(call, row("linux-aio", "hit")) for call in submits if call["of_the_file"]] == ["copy"]
     assert [look_of(call, row("linux-aio", "direct")) for call in submits if not call["of_the_file"]] == ["call"]

@@ -6,7 +6,7 @@
 
 Two facts that surprise:
 * A thread that the kernel makes for io_uring is not announced as a fork, so "trace my children" does not follow it. But
-  it has a higher number than all threads so far: `common_pid>LAST` catches it, and strangers are sorted out later.
+  it has one of the next numbers: a range of them is let through, and strangers are sorted out later (by task_newtask).
 * io_uring_task_work_run passes every 0.3 µs while SQPOLL spins, with a count of 0: the filter keeps those away.
 """
 
@@ -23,20 +23,29 @@ REQUIRED = (
 )  # fmt: skip
 READY, READY_BEFORE_6_3, PAGES = "sock/sk_data_ready", "tcp/tcp_probe", "filemap/mm_filemap_get_pages"
 MOST_THREADS = 40  # a filter is a text of at most one page
+BORN_MEANWHILE = 2000  # threads of the whole machine, in one run
+FIRST_ID = 300  # where numbers begin anew: RESERVED_PIDS, linux/pid.c
 
 
-def of_threads(field: str, thread_ids: list[int], last_id: int) -> str:
-    """A filter: `field` is one of the threads, or one that was born after the thread `last_id`."""
-    chosen = sorted(thread_ids[:MOST_THREADS])
-    return "||".join([f"{field}=={each}" for each in chosen] + [f"{field}>{max(last_id, 0)}"])
+def of_threads(field: str, thread_ids: list[int], last_id: int, most_id: int) -> str:
+    """A filter: `field` is one of the threads, or one of those that are born after the thread `last_id`.
+
+    Numbers are given in order, up to `most_id`; then they begin anew. So the young have the next few thousand numbers.
+    """
+    until = last_id + BORN_MEANWHILE
+    born = [f"({field}>{last_id}&&{field}<={min(until, most_id)})"]
+    if until > most_id:
+        born.append(f"({field}>={FIRST_ID}&&{field}<={FIRST_ID + until - most_id})")
+    return "||".join([f"{field}=={each}" for each in sorted(thread_ids[:MOST_THREADS])] + born)
 
 
 def switch_on(instance: Instance, thread_ids: list[int], sockets: Sockets, fds: list[int]) -> list[str]:
     """Switch on what one run needs, the reader's thread first in `thread_ids`; the names of events that are missing."""
-    last_id = max(_last_thread_id(), *thread_ids)
+    last_id = _number("/proc/loadavg") or max(thread_ids)  # of the youngest thread of the machine
+    most_id = _number("/proc/sys/kernel/pid_max") or 1 << 22
 
     def ours(field: str = "common_pid") -> str:
-        return of_threads(field, thread_ids, last_id)
+        return of_threads(field, thread_ids, last_id, most_id)
 
     by_socket = "||".join(f"skaddr=={address:#x}" for address in sockets.addresses)
     wanted = {
@@ -100,9 +109,9 @@ def disk_of(device: int) -> int | None:
     return int(major) << 20 | int(minor)
 
 
-def _last_thread_id() -> int:
-    """The number of the youngest thread of this machine: the last word of /proc/loadavg."""
+def _number(file: str) -> int:
+    """The last word of a file of /proc; 0 where it is not a number."""
     try:
-        return int(Path("/proc/loadavg").read_text().split()[-1])
+        return int(Path(file).read_text().split()[-1])
     except (OSError, ValueError, IndexError):
         return 0
