@@ -34,9 +34,8 @@ def needs_root() -> None:
 
 
 def instances() -> set[str]:
-    """The instances of this process, and of `nobody`, as the kernel lists them; others are not ours."""
-    ours = (f"iolab-{os.getpid()}-", delegation.delegated_name(NOBODY))
-    return {name for name in os.listdir(f"{root()}/instances") if name.startswith(ours)}
+    """The instances of this process, as the kernel lists them; others are not ours."""
+    return {name for name in os.listdir(f"{root()}/instances") if name.startswith(f"iolab-{os.getpid()}-")}
 
 
 def lent_folder() -> str:

@@ -50,7 +50,7 @@ def delegated_name(user: str) -> str:
 
 
 def lock(folder: str) -> int:
-    """A descriptor that holds the instance. OSError with EBUSY where another process, or another part of this one, does."""
+    """A descriptor that holds the instance. OSError with EBUSY where somebody else does, in this process or another."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

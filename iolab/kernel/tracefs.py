@@ -123,7 +123,7 @@ class Instance:
         return sorted(int(name[3:]) for name in os.listdir(f"{self.folder}/per_cpu"))
 
     def close(self) -> None:
-        """Switch all off; remove the instance if it is one's own, empty it if root has lent it. More than once: no harm."""
+        """Switch all off; remove an instance of one's own, empty one that root has lent. More than once: no harm."""
         held, self._held = self._held, -1
         if held < 0:
             return
