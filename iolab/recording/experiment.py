@@ -92,9 +92,10 @@ def observe(model, scenario: Scenario, evidence: str = BEST, work=None, **option
             except ConnectionError as error:  # the peer's doing, and what the experiment is about
                 ended = f"{type(error).__name__}: {error.strerror}"
             end_ns, after = monotonic_ns(), clock.counters()
-        present = tasks(os.getpid()) if known else {}
-        later = realtime_offset() if stamps else None
-        received = [kernel_stamp.last_segment(channel, offset, later) if stamps else None for channel in channels]
+            # Stopping the observers may take longer than GRACE_S; then the stream has ended, and no stamp is left.
+            present = tasks(os.getpid()) if known else {}
+            later = realtime_offset() if stamps else None
+            received = [kernel_stamp.last_segment(channel, offset, later) if stamps else None for channel in channels]
         sent, looks, helper_looks = senders.stop()
         received = [stamp if before_the_end(stamp, each) else None for stamp, each in zip(received, sent, strict=True)]
         timed_out = senders.timed_out
@@ -126,4 +127,5 @@ def observe(model, scenario: Scenario, evidence: str = BEST, work=None, **option
         looks, ended or "all bytes", " + ".join(words),
         missing, options, counted.slices if counted else None, recorder_ns_per_call(),
         helper_calls=helper_calls, helpers=helpers, looked_for_helpers=bool(known) and could_tell(present, helper_looks), moments=moments,
+        lost=observers.lost(),
     )  # fmt: skip

@@ -39,6 +39,7 @@ class Observation:
     helpers: list[Helper] = field(default_factory=list)  # of the C library's and the kernel's
     looked_for_helpers: bool = False
     moments: list[Moment] = field(default_factory=list)  # of the higher rungs
+    lost: dict[str, int] = field(default_factory=dict)  # events for which a rung had no room
 
     @cached_property
     def asynchronous(self) -> bool:

@@ -10,7 +10,7 @@ import os
 from contextlib import ExitStack, nullcontext
 from threading import get_native_id
 
-from iolab.recording.evidence import trace_points, witness
+from iolab.recording.evidence import switch_record, trace_points, witness
 from iolab.recording.moment import Moment
 from iolab.recording.shared_buffer import SharedBuffer
 from iolab.recording.stamp import Stamp
@@ -46,6 +46,16 @@ class Observers:
         """What was seen between two moments, in order of time; after the run."""
         seen = [moment for observer in self._observers for moment in observer.moments()]
         return sorted((each for each in seen if begin_ns <= each.ns <= end_ns), key=lambda each: each.ns)
+
+    def lost(self) -> dict[str, int]:
+        """How many events found no room, by rung, where one counts them; after the run."""
+        counts = {}
+        for name, observer in zip(self.names, self._observers, strict=True):
+            if name == trace_points.NAME:
+                counts[name] = observer.losses.overrun + observer.losses.dropped
+            elif name == switch_record.NAME:
+                counts[name] = observer.lost
+        return counts
 
 
 def last_ready(moments: list[Moment], fd: int) -> Stamp | None:

@@ -90,6 +90,13 @@ class ThreadLane:
         ready = stream.ready(call.start_ns, call.end_ns) if stream else None
         parts = parts_of(seen, exact(call.start_ns), exact(call.end_ns), ready) if seen else []
         copied = [part for part in parts if part.state == "copy"]
+        if (
+            not copied and nbytes and len(parts) > 1 and parts[-1].state == "call"
+        ):  # switches alone: with its CPU it copied
+            copied = [
+                parts[-1]._replace(state="copy", evidence=f"{parts[-1].evidence}; until the return: an upper bound")
+            ]
+            parts[-1:] = copied
         if not parts or (nbytes and not copied):
             return False
         for part in parts:

@@ -56,8 +56,9 @@ def test_the_operations_of_a_queue_touch_no_memory_that_was_freed(back_end):
     assert " passed" in contracts(f"{back_end.name} and not ten_thousand", OPERATIONS, FILLED)
 
 
+# Valgrind 3.19 lets no other thread run while one sleeps in io_uring_enter: a peer in a thread would never send.
 @heavy
-@pytest.mark.parametrize("back_end", parameters())
+@pytest.mark.parametrize("back_end", parameters("threads", "posix-aio", "linux-aio"))
 def test_valgrind_sees_no_load_or_store_that_reads_should_not_make(back_end):
     options = (shutil.which("valgrind"), *VALGRIND)
     assert " passed" in contracts(model_of(back_end), READS, {"PYTHONMALLOC": "malloc"}, *options, timeout_s=1800)

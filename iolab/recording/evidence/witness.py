@@ -28,7 +28,7 @@ from iolab.recording.moment import Moment
 from iolab.recording.shared_buffer import SharedBuffer
 
 NAME = "witness"
-LEAD_NS, TRAIL_NS = 4_000, 1_500  # measured against trace points: 0.5 to 3 µs, and 0.1 to 1.2 µs
+LEAD_NS, TRAIL_NS = 6_000, 1_500  # measured against trace points: 0.5 to 4.7 µs, and 0.1 to 1.2 µs
 AWAY_NS = 20_000  # between two looks: then the witness had lost its CPU
 
 
