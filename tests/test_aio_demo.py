@@ -138,6 +138,7 @@ def test_wrong_arguments_are_refused_by_name_and_value(arguments):
 def test_ctrl_c_ends_the_demo_and_its_file_goes(notify, in_an_empty_folder):
     program = f"""
 import signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 from iolab.aio_demo import run
 run({notify!r}, ahead=256 << 20)

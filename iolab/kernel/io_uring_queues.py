@@ -65,8 +65,9 @@ class Queues:
 
         Python has no memory barrier; to release a lock and to take it again is one.
         """
-        self._order.release()
-        self._order.acquire()
+        if self._order.locked():  # not if a handler that raised has come between the two
+            self._order.release()
+        self._order.acquire(blocking=False)
 
     @property
     def unsubmitted(self) -> int:

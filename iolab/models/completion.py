@@ -25,7 +25,8 @@ ACCEPT, RECEIVE, SEND, READ, WRITE = "accept", "receive", "send", "read", "write
 class Completion(NamedTuple):
     """What a program is told: `result` is a count of bytes, of an accept the new descriptor, below zero -errno.
 
-    `more`: the same operation will complete again. `data`: what a receive brought, on loan until the next wait().
+    `more`: the same operation will complete again. `data`: what a receive brought, on loan until the next wait(); what
+    is to be kept longer must be copied, bytes(data), for a slice of the view would show the next client's bytes.
     """
 
     token: object

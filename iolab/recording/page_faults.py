@@ -68,9 +68,9 @@ def own_faults() -> int:
 def threads() -> dict[int, Share]:
     """Of each thread of this process, by its id, what it has had so far; this thread is APPLICATION."""
     found = {}
-    for thread_id, (_, comm, run_ns) in tasks(os.getpid()).items():
-        name = comm if made_by_io_uring(comm) else f"helper thread {thread_id}"
-        found[thread_id] = Share(name, _faults(thread_id), run_ns)
+    for thread_id, task in tasks(os.getpid()).items():
+        name = task.comm if made_by_io_uring(task.comm) else f"helper thread {thread_id}"
+        found[thread_id] = Share(name, _faults(thread_id), task.run_ns)
     own = get_native_id()
     return found | {own: Share(APPLICATION, own_faults(), time.thread_time_ns())}
 

@@ -252,9 +252,10 @@ def test_the_nonblocking_figure_states_what_recording_cost():
 
 
 def test_tables_hold_the_data_of_the_figures():
-    timelines = [run(model, one_read(10, 1000)) for model in MODELS]
+    models = [model for model in MODELS if not model.unavailable()]
+    timelines = [run(model, one_read(10, 1000)) for model in models]
     table = comparison_table(timelines)
-    assert [row[0] for row in table.rows] == [model.NAME for model in MODELS]
+    assert [row[0] for row in table.rows] == [model.NAME for model in models]
     assert "<th scope" in table._repr_html_()
     spans = span_table(timelines[0])
     assert {(row[0], row[1]) for row in spans.rows} == {(span.lane, span.state) for span in timelines[0].spans}

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import weakref
+from types import SimpleNamespace
 
 import pytest
 
@@ -112,7 +113,7 @@ def test_the_system_calls_have_the_numbers_of_the_header(header, machine, tmp_pa
         return 0
 
     monkeypatch.setattr(abi, "system_call", noted)
-    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine=machine))
     abi.io_setup(1)
     abi.io_submit(0, [abi.Iocb()])
     abi.io_getevents(0, 0, 1)

@@ -17,7 +17,14 @@ from iolab.recording.timeline import APPLICATION, PEER
 from tests.left_behind import children, nothing_left_behind
 
 MiB = 1 << 20
-every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.NAME)
+every_model = pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=pytest.mark.skipif(bool(model.unavailable()), reason=str(model.unavailable())))
+        for model in MODELS
+    ],
+    ids=lambda model: model.NAME,
+)
 every_transport = pytest.mark.parametrize("transport", ["tcp", "pipe", "socketpair"])
 
 
