@@ -71,7 +71,11 @@ class Instance:
         self._set("tracing_on", "0")
 
     def events(self) -> list[Event]:
-        """Take out all events of all CPUs, in the order of time."""
+        """Stop, and take out all events of all CPUs, in the order of time.
+
+        While it goes on the buffer has no end: to read it is a system call, which may itself be traced.
+        """
+        self.stop()
         found = []
         for cpu in self._cpus():
             events = self._events_of(cpu)
