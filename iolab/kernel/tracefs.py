@@ -71,10 +71,7 @@ class Instance:
         self._set("tracing_on", "0")
 
     def events(self) -> list[Event]:
-        """Stop, and take out all events of all CPUs, in the order of time.
-
-        While it goes on the buffer has no end: to read it is a system call, which may itself be traced.
-        """
+        """Stop, and take out all events in the order of time. Without the stop, reading itself would add to them."""
         self.stop()
         found = []
         for cpu in self._cpus():
