@@ -24,11 +24,8 @@ from iolab.kernel.trace_format import Event, EventFormat
 from iolab.kernel.trace_instances import take
 
 CLOCK = "mono"
-_BUFFERS_KIB, _MOST_KIB, _LEAST_KIB = (
-    32 << 10,
-    4096,
-    256,
-)  # for all CPUs together; for one of them, at most and at least
+_BUFFERS_KIB = 32 << 10  # for all CPUs together
+_MOST_KIB, _LEAST_KIB = 4096, 256  # for one of them
 
 
 class Instance:

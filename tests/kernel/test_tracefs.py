@@ -209,8 +209,9 @@ def test_nothing_is_lost_where_nothing_is():
 # Instances: nobody's is left, nobody's is taken away
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
 from iolab.kernel import tracefs
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 try:
     with tracefs.opened() as instance:
         instance.enable("raw_syscalls/sys_enter", "common_pid==1")

@@ -63,15 +63,19 @@ def chain(run: Traced) -> dict[str, list]:
 
 
 def test_the_chain_of_a_blocking_read_is_complete_and_in_the_order_of_the_kernels_code(traced, capsys):
-    took, runnable, copies, bracketed, waited = {True: [], False: []}, [], [], 0, 0
+    took, runnable, copies, bracketed, waited = {"traced": [], "off": [], "never": []}, [], [], 0, 0
     for number in range(READS):
         runs = {}
-        for on in (True, False) if number % 2 else (False, True):
-            runs[on] = traced(blocking, one_read(20, MIB)) if on else experiment.observe(blocking, one_read(20, MIB))
-            seen = runs[on].seen if on else runs[on]
+        for how in list(took) if number % 2 else reversed(took):
+            if how == "never":
+                seen = experiment.observe(blocking, one_read(20, MIB))
+            else:
+                runs[how] = traced(blocking, one_read(20, MIB), off=how == "off")
+                seen = runs[how].seen
             (call,) = [each for each in seen.calls if each.name == "read"]
-            took[on].append(call.end_ns - last_send(seen).before_ns)
-        run = runs[True]
+            took[how].append(call.end_ns - last_send(seen).before_ns)
+        assert runs["off"].moments == []  # so what it takes longer than "never" is not the tracing's
+        run = runs["traced"]
         assert (run.observer.losses.overrun, run.observer.losses.dropped) == (0, 0)
         if not call_waited(run):  # the reader was kept off its CPU until all had come
             continue
@@ -102,7 +106,8 @@ def test_the_chain_of_a_blocking_read_is_complete_and_in_the_order_of_the_kernel
         print(
             f"\n  {waited} reads of 1 MiB that waited, all chains complete; in the sender's bracket: {bracketed}; median µs: "
             f"runnable {median(runnable) / 1e3:.1f}, copy {median(copies) / 1e3:.1f}, "
-            f"last send to return {median(took[True]) / 1e3:.1f} traced, {median(took[False]) / 1e3:.1f} not"
+            f"last send to return {median(took['traced']) / 1e3:.1f} traced, {median(took['off']) / 1e3:.1f} switched off "
+            f"again before, {median(took['never']) / 1e3:.1f} never on"
         )
 
 

@@ -34,8 +34,11 @@ class Traced:
 
 @contextmanager
 def traced_experiments() -> Iterator:
-    """Within it, traced(model, scenario, ...) is experiment.observe(...) with an Observer around the run."""
-    started = []
+    """Within it, traced(model, scenario, ...) is experiment.observe(...) with an Observer around the run.
+
+    With off=True all is prepared in the same way, and switched off again before anything is sent.
+    """
+    started, off_again = [], [False]
 
     class TracedSenders(Senders):
         def go(self, start_ns: int) -> None:
@@ -43,14 +46,16 @@ def traced_experiments() -> Iterator:
             observer = Observer((os.getpid(), get_native_id()), [], fds)
             started.append((observer, fds))
             observer.__enter__()
+            if off_again[0]:
+                observer.close()
             super().go(experiment.monotonic_ns())
 
         def stop(self):
             started[-1][0].close()
             return super().stop()
 
-    def traced(model, scenario, **options) -> Traced:
-        experiment.Senders = TracedSenders
+    def traced(model, scenario, off: bool = False, **options) -> Traced:
+        experiment.Senders, off_again[0] = TracedSenders, off
         try:
             seen = experiment.observe(model, scenario, **options)
         finally:
