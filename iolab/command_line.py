@@ -19,6 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `iolab ... | head`: nobody reads on, and that is all right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    finally:
+        if in_a_terminal:  # all is done; while the interpreter clears up, Ctrl-C would end it without a word
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _leave(number, frame) -> None:
