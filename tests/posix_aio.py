@@ -69,7 +69,13 @@ def in_a_process(program: str, returncode: int = 0):
     """What a new Python process tells last, which runs `program` after the imports of PRELUDE."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     run = subprocess.run(
-        [sys.executable, "-c", PRELUDE + program],
+        [
+            sys.executable,
+            "-W",
+            "ignore::DeprecationWarning",
+            "-c",
+            PRELUDE + program,
+        ],  # 3.12: of fork(2) beside threads
         capture_output=True,
         text=True,
         timeout=60,
