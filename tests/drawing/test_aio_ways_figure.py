@@ -1,13 +1,12 @@
 """The figure of the ways to wait for an aio_read: nothing overlaps or is cut off; it also says what it shows."""
 
 import io
-import itertools
 
 import pytest
-from matplotlib.text import Text
 from PIL import Image
 
 from iolab.drawing.aio_ways_figure import draw_aio_ways, finding
+from tests.drawing.overlaps import overlapping
 
 ROWS = [
     {"way": "polling", "asked": 1_209_584, "wall_ns": 100_161_729, "cpu_ns": 100_161_730, "switches": 0},
@@ -24,18 +23,7 @@ every_choice = pytest.mark.parametrize(
 
 @every_choice
 def test_no_text_overlaps_another_or_leaves_the_picture(rows):
-    picture = draw_aio_ways(rows)
-    picture.canvas.draw()
-    renderer = picture.canvas.get_renderer()
-    texts = [each for each in picture.findobj(Text) if each.get_text().strip() and each.get_visible()]
-    boxes = [(each.get_text(), each.get_window_extent(renderer)) for each in texts]
-    for text, box in boxes:
-        assert box.x0 >= 0, text
-        assert box.y0 >= 0, text
-        assert box.x1 <= picture.bbox.x1, text
-        assert box.y1 <= picture.bbox.y1, text
-    for (one, first), (other, second) in itertools.combinations(boxes, 2):
-        assert not first.overlaps(second), (one, other)
+    assert overlapping(draw_aio_ways(rows), slack=0) == []
 
 
 @every_choice

@@ -1,16 +1,15 @@
 """The figure and the tables of a calibration: they say what the errors are, nothing overlaps, nothing is cut off."""
 
 import io
-import itertools
 from dataclasses import replace
 
 import pytest
-from matplotlib.text import Text
 from PIL import Image
 
 from iolab.drawing.calibration_figure import draw_calibration, finding, percent
 from iolab.drawing.calibration_table import error_table, reads_table, remarks, report
 from iolab.recording.calibration_data import Calibration, Row, Series
+from tests.drawing.overlaps import overlapping
 
 FACTS = {"kernel": "Linux 6.18.1", "cpus": 2, "load_average": [0.12, 11.5]}
 EARLY = tuple((-each, -9_000, 0) for each in range(1_000, 5_000, 40))
@@ -37,23 +36,7 @@ every_choice = pytest.mark.parametrize("calibration", [BOTH, SIX, WEAK], ids=["t
 
 @every_choice
 def test_no_text_overlaps_another_or_leaves_the_picture(calibration):
-    picture = draw_calibration(calibration)
-    picture.canvas.draw()
-    renderer = picture.canvas.get_renderer()
-    texts = [each for each in picture.findobj(Text) if each.get_text().strip() and each.get_visible()]
-    low, high = picture.axes[0].bbox.x0 - 1, picture.axes[0].bbox.x1 + 1
-    texts = [
-        each for each in texts
-        if each not in picture.axes[0].get_xticklabels(which="both") or low <= each.get_window_extent(renderer).x0 <= high
-    ]  # fmt: skip
-    boxes = [(each.get_text(), each.get_window_extent(renderer)) for each in texts]
-    for text, box in boxes:
-        assert box.x0 >= 0, text
-        assert box.y0 >= 0, text
-        assert box.x1 <= picture.bbox.x1, text
-        assert box.y1 <= picture.bbox.y1, text
-    for (one, first), (other, second) in itertools.combinations(boxes, 2):
-        assert not first.overlaps(second), (one, other)
+    assert overlapping(draw_calibration(calibration), slack=0) == []
 
 
 @every_choice

@@ -1,7 +1,6 @@
 """Figures: nothing overlaps or is cut off, whatever the times and sizes; what they show is also said in words."""
 
 import io
-import itertools
 import sys
 from subprocess import run as run_process
 
@@ -32,6 +31,7 @@ from iolab.recording.scenario import Delivery, Scenario, many_reads, one_read
 from iolab.recording.senders import Sent
 from iolab.recording.stream import Stream
 from iolab.recording.timeline import LINKS, STATES, Timeline
+from tests.drawing.overlaps import overlapping
 
 WAITS_MS = (1, 200, 2000)
 SIZES = (1, 1 << 20, 1 << 24)
@@ -61,31 +61,6 @@ def synthetic(model: str, wait_ms: float, nbytes: int, wake_us: int = 60, copy_n
         model, Scenario((Delivery(wait_ms, nbytes),)), {5: stream}, calls, 1, 0, calls[-1].end_ns + 40_000,
         Counters(0, 0, 0), Counters(10**6, 1, 0), recorder_ns_per_call=500,
     ))  # fmt: skip
-
-
-def overlapping(picture) -> list[tuple[str, str]]:
-    """Pairs of texts whose boxes intersect, and texts that leave the figure."""
-    renderer = picture.canvas.get_renderer()
-    picture.draw_without_rendering()
-    outside = set()  # tick labels beyond the limits exist, and are not drawn
-    for axis in itertools.chain.from_iterable((axes.xaxis, axes.yaxis) for axes in picture.axes):
-        low, high = sorted(axis.get_view_interval())
-        for tick in axis.get_major_ticks():
-            if not low <= tick.get_loc() <= high:
-                outside |= {tick.label1, tick.label2}
-    texts = [
-        text for text in picture.findobj(Text) if text.get_visible() and text.get_text().strip() and text not in outside
-    ]
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
-    wrong = [
-        (name, "leaves the figure")
-        for name, box in boxes
-        if not (box.x0 >= -1 and box.y0 >= -1 and box.x1 <= picture.bbox.x1 + 1 and box.y1 <= picture.bbox.y1 + 1)
-    ]
-    for (one, box), (other, second) in itertools.combinations(boxes, 2):
-        if box.x0 < second.x1 - 1 and second.x0 < box.x1 - 1 and box.y0 < second.y1 - 1 and second.y0 < box.y1 - 1:
-            wrong.append((one, other))
-    return wrong
 
 
 @pytest.mark.parametrize("model", ["blocking", "epoll", "nonblocking"])

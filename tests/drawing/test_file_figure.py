@@ -5,7 +5,7 @@ import pytest
 from iolab.drawing.file_figure import MEANINGS, draw_files, file_table, finding, look_of, who
 from iolab.models import MODELS
 from iolab.recorded import value_of
-from tests.drawing.test_figures import overlapping
+from tests.drawing.overlaps import overlapping
 
 ROWS = value_of("files")["value"]
 
