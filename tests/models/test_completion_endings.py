@@ -231,8 +231,8 @@ def test_an_accept_without_a_free_descriptor_rests_and_loses_nobody(queue):
             queue.accept(listener.fileno(), "token")
             for client in clients:
                 client.connect(listener.getsockname())
+            found = told(queue, lambda some: len(some) == 4)
             before, start = time.process_time(), time.monotonic()
-            found = []
             while time.monotonic() < start + 0.5:
                 found += told_now(queue, 0.1)
             assert time.process_time() - before < 0.25, "it asked again and again"
@@ -485,6 +485,10 @@ def test_a_handler_that_raises_while_wait_sleeps_leaves_a_queue_that_can_be_clos
     def interrupt(*_):
         raise Interrupted
 
+    def wait_until_the_alarm(queue, after_s):
+        signal.setitimer(signal.ITIMER_REAL, after_s)  # on a busy machine it may ring before the wait has begun
+        queue.wait()
+
     old = signal.signal(signal.SIGALRM, interrupt)
     try:
         with open_stream("socketpair") as stream, tcp_listener() as listener, nothing_left(False):
@@ -493,9 +497,8 @@ def test_a_handler_that_raises_while_wait_sleeps_leaves_a_queue_that_can_be_clos
                 queue.receive(stream.fd, 0)
                 queue.accept(listener.fileno(), 1)
                 start_all(queue)
-                signal.setitimer(signal.ITIMER_REAL, 0.002 + 0.001 * number)
                 with pytest.raises(Interrupted):
-                    queue.wait()
+                    wait_until_the_alarm(queue, 0.002 + 0.001 * number)
                 start = time.monotonic()
                 queue.close()
                 assert time.monotonic() - start < CLOSES_WITHIN_S
