@@ -16,6 +16,7 @@ from iolab.models import MODELS, asynchronous_io_uring, blocking
 from iolab.recording.evidence import watcher, witness
 from iolab.recording.evidence.watcher import Watcher
 from iolab.recording.evidence.watching import LEAST_PART, PARTS, offsets
+from iolab.recording.evidence.witness import STORE_NS
 from iolab.recording.scenario import many_reads, one_read
 from iolab.recording.shared_buffer import SharedBuffer
 from tests.left_behind import children, nothing_left_behind
@@ -98,8 +99,8 @@ def test_every_byte_is_seen_between_the_moments_at_which_it_was_written(count):
     assert sorted((each.buffer, each.offset) for each in saw) == sorted(written)
     for each in saw:
         before, after = written[each.buffer, each.offset]
-        assert each.earliest_ns <= after
-        assert before <= each.latest_ns
+        assert each.earliest_ns <= after + STORE_NS
+        assert before <= each.latest_ns + STORE_NS
 
 
 def test_a_zero_byte_or_any_other_but_the_one_that_nobody_sends_is_seen():
