@@ -2,7 +2,7 @@
 
     mkdir /sys/kernel/tracing/instances/iolab-for-alice
     chown -R alice /sys/kernel/tracing/instances/iolab-for-alice          its switches, filters, buffers
-    chmod 711 /sys/kernel/tracing /sys/kernel/tracing/instances           pass through, list nothing
+    chmod o+x /sys/kernel/tracing /sys/kernel/tracing/instances           pass through, list nothing
 
 Two facts that surprise:
 * After that no process of the user needs a capability: the files of the instance are all that is asked for.
@@ -25,7 +25,7 @@ try:
 except ImportError:  # not Unix: there is nobody to allow anything
     pwd = None
 
-OPEN_MODE, CLOSED_MODE = 0o711, 0o700
+PASS, OTHERS = 0o001, 0o007  # bits of a folder's mode: others may pass through; all that others may do
 
 
 class Step(NamedTuple):
@@ -45,13 +45,13 @@ def allowing(user: str) -> list[Step]:
     if not os.path.isdir(folder):
         steps.append(Step(f"mkdir {folder}", lambda: os.mkdir(folder)))
     steps.append(Step(f"chown -R {user} {folder}", lambda: _give(folder, account.pw_uid)))
-    return steps + [_mode(each, OPEN_MODE) for each in _way(place) if _mode_of(each) != OPEN_MODE]
+    return steps + [_mode(each, "o+x") for each in _way(place) if not _mode_of(each) & PASS]
 
 
 def undoing(user: str) -> list[Step]:
     """The steps that take it back; none where nothing was allowed. OSError with EBUSY while the user is tracing.
 
-    The way is closed with the last instance that was handed over, if it is as `allowing` has left it.
+    The way is closed with the last instance that was handed over, where others may pass and no more.
     """
     place = _mounted()
     if place is None:
@@ -63,7 +63,7 @@ def undoing(user: str) -> list[Step]:
     handed_over = delegated_name("")
     others = [name for name in os.listdir(f"{place}/instances") if name.startswith(handed_over)]
     if set(others) <= {delegated_name(user)}:
-        steps += [_mode(each, CLOSED_MODE) for each in reversed(_way(place)) if _mode_of(each) == OPEN_MODE]
+        steps += [_mode(each, "o-x") for each in reversed(_way(place)) if _mode_of(each) & OTHERS == PASS]
     return steps
 
 
@@ -98,15 +98,19 @@ def _way(place: str) -> list[str]:
     return [place, f"{place}/instances"]
 
 
-def _mode_of(folder: str) -> int | None:
+def _mode_of(folder: str) -> int:
     try:
-        return os.stat(folder).st_mode & 0o777
-    except FileNotFoundError:  # it comes with the mount
-        return None
+        return os.stat(folder).st_mode
+    except FileNotFoundError:  # it comes with the mount, closed to others
+        return 0
 
 
-def _mode(folder: str, mode: int) -> Step:
-    return Step(f"chmod {mode:o} {folder}", lambda: os.chmod(folder, mode))
+def _mode(folder: str, change: str) -> Step:
+    def apply() -> None:
+        mode = os.stat(folder).st_mode & 0o7777
+        os.chmod(folder, mode | PASS if change == "o+x" else mode & ~PASS)
+
+    return Step(f"chmod {change} {folder}", apply)
 
 
 def _give(folder: str, user_id: int) -> None:

@@ -9,6 +9,8 @@ trace points, else by the witness. A moment outside of the call, or out of order
 is left to the rules of thread_lane.
 """
 
+from bisect import bisect_left, bisect_right
+from operator import attrgetter
 from typing import NamedTuple
 
 from iolab.recording.moment import Moment
@@ -16,6 +18,7 @@ from iolab.recording.stamp import Stamp
 
 ONE_COPY_NS = 5_000  # pieces of a copy that follow each other so closely are one span
 RANK = {"tracepoints": 0, "switch-record": 1, "witness": 2}
+_when = attrgetter("ns")
 SWITCHES, COPIES = ("switched-out", "waking", "switched-in"), ("copy-start", "copy-end")
 
 
@@ -43,9 +46,10 @@ def best_of(moments: list[Moment], kinds: tuple[str, ...]) -> list[Moment]:
 def inside(moments: list[Moment], thread_id: int, fd: int | None, start_ns: int, end_ns: int) -> list[Moment]:
     """What was seen of a thread in a stretch of time: its switches, and its copies from `fd` (None: it copies nothing).
 
+    `moments` are in order of time.
     The witness does not know who copies: its moments, of thread 0, are the caller's to attribute.
     """
-    here = [moment for moment in moments if start_ns <= moment.ns <= end_ns]
+    here = moments[bisect_left(moments, start_ns, key=_when) : bisect_right(moments, end_ns, key=_when)]
     switches = best_of([moment for moment in here if moment.thread_id == thread_id], SWITCHES)
     copies = [
         moment for moment in here if moment.thread_id in (thread_id, 0) and fd is not None and moment.fd in (fd, -1)
