@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from iolab.recording.timeline import APPLICATION, HELPER, Timeline
+from iolab.recording.wake_ups import COMPLETION_WAITS
 
 _UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns"))
 
@@ -90,9 +91,12 @@ def copier(timeline: Timeline) -> str:
 def by_posix(timeline: Timeline) -> str:
     """ "synchronous" where the thread that asked was held in a call that copied; "asynchronous" where it was told.
 
-    That a thread chose to sleep until it was told makes no difference.
+    That a thread chose to sleep until it was told makes no difference, even if it was woken up in order to copy.
     """
-    held = any(span.state == "copy" and span.nbytes for span in timeline.lane(APPLICATION))
+    asleep = held = False
+    for span in timeline.lane(APPLICATION):
+        asleep = span.state == "blocked" or (asleep and span.state != "user")
+        held |= span.state == "copy" and bool(span.nbytes) and not (asleep and span.call in COMPLETION_WAITS)
     return "asynchronous" if timeline.facts.get("asynchronous") and not held else "synchronous"
 
 

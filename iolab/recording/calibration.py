@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from iolab.models import blocking
 from iolab.recording.calibration_data import Calibration, Row, Series, distances
 from iolab.recording.claims import CLAIMANTS, Claims, boundaries_of, claims_of, done_ns, in_order, sent_ns, unfit
-from iolab.recording.evidence import ALL, BEST, RUNGS, kernel_stamp, rungs_up_to, switch_record, trace_points, witness
+from iolab.recording.evidence import ALL, RUNGS, kernel_stamp, rungs_up_to, switch_record, trace_points, witness
 from iolab.recording.experiment import observe
 from iolab.recording.observation import Observation
 from iolab.recording.scenario import Scenario, one_read
@@ -64,7 +64,7 @@ def calibrate(
 
 def _series(model, scenario: Scenario, reads: int, names: list[str], progress) -> Series:
     found, discarded, silent = [], Counter(), Counter()
-    times = {trace_points.NAME: [], BEST: []}
+    times = {trace_points.NAME: [], kernel_stamp.NAME: []}
     chains = complete = 0
     lost = None
     for number in range(reads):

@@ -98,6 +98,9 @@ def observe(model, scenario: Scenario, evidence: str = BEST, work=None, **option
             received = [kernel_stamp.last_segment(channel, offset, later) if stamps else None for channel in channels]
         sent, looks, helper_looks = senders.stop()
         received = [stamp if before_the_end(stamp, each) else None for stamp, each in zip(received, sent, strict=True)]
+        sent = [
+            [each for each in sends if each.nbytes or each.before_ns <= end_ns] for sends in sent
+        ]  # it waits no more
         timed_out = senders.timed_out
         fds, contents = [channel.read_fd for channel in channels], [bytes(buffer) for buffer in buffers]
         moments = observers.moments(begin_ns, end_ns)  # while the buffers that were watched are still there

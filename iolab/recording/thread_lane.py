@@ -60,9 +60,10 @@ class ThreadLane:
             return
         streams, fd = self._streams(call.start_ns), awaited(call, from_here)
         stream = streams.get(fd)
-        if self._taken_apart(call, nbytes, fd, stream):
+        for_helper = call.name in COMPLETION_WAITS and stream and self._seen.copier(fd)[0] != APPLICATION_COPIES
+        if self._taken_apart(call, nbytes, fd, {} if for_helper else streams):
             return
-        if call.slept and call.name in COMPLETION_WAITS and stream and self._seen.copier(fd)[0] != APPLICATION_COPIES:
+        if call.slept and for_helper:
             done = done_by_another(self._seen, fd, call, stream)
             self._add("blocked", self._asleep_from(call, done), done, self._slept(call, done.ns), call)
             self._add("handover", done, end, f"clock, {done.source}", call)
@@ -83,10 +84,11 @@ class ThreadLane:
             ready, by = woken(call._replace(start_ns=self._seen.begin_ns, end_ns=call.start_ns), None, streams)
             self.links.append(Link("signal", by.lanes[1], ready.ns, self._lane, call.start_ns))
 
-    def _taken_apart(self, call: Call, nbytes: int | None, fd: int, stream: Stream | None) -> bool:
-        """The call by what higher rungs have seen inside it, if they have seen enough."""
+    def _taken_apart(self, call: Call, nbytes: int | None, fd: int, streams: dict[int, Stream]) -> bool:
+        """The call by what higher rungs have seen inside it, if they have seen enough. `streams` may wake it."""
         copies = fd if nbytes and fd in self._takes else None
         seen = inside(self._seen.moments, self._thread_id, copies, call.start_ns, call.end_ns)
+        stream = streams.get(fd)
         ready = stream.ready(call.start_ns, call.end_ns) if stream else None
         parts = parts_of(seen, exact(call.start_ns), exact(call.end_ns), ready) if seen else []
         copied = [part for part in parts if part.state == "copy"]
@@ -102,9 +104,8 @@ class ThreadLane:
         for part in parts:
             count = nbytes if copied and part is copied[0] else None
             self._add(part.state, part.start, part.end, part.evidence, call, count)
-        woken_at = next((part.end.ns for part in parts if part.state == "blocked"), None)
-        if stream and woken_at and waited(call, stream, {}):
-            self.links.append(wake_up(self._lane, call, ready, stream))
+        if streams and any(part.state == "blocked" for part in parts) and waited(call, stream, streams):
+            self.links.append(wake_up(self._lane, call, *woken(call, stream, streams)))
         return True
 
     def _add(self, state, start: Stamp, end: Stamp, evidence: str, call: Call | None = None, nbytes=None) -> None:

@@ -141,7 +141,7 @@ def staged(monkeypatch):
             calibration,
             "observe",
             lambda model, scenario, evidence: (
-                next(waiting) if evidence == ALL else read_of([], 160_000 if evidence == "best" else 166_000)
+                next(waiting) if evidence == ALL else read_of([], 160_000 if evidence == "kernel-stamp" else 166_000)
             ),
         )
         return calibrate(nbytes=(NBYTES,), reads=len(reads)).series[0]

@@ -10,6 +10,7 @@ import pytest
 
 from iolab.drawing.order_figure import longest_stay_ns, order_of_completion
 from iolab.models import MODELS, blocking, multiplexing_epoll, nonblocking, signal_driven
+from iolab.recording.evidence import switch_record, trace_points
 from iolab.recording.experiment import run, typical
 from iolab.recording.invariants import violations
 from iolab.recording.scenario import Delivery, Scenario, many_reads, one_read
@@ -212,12 +213,26 @@ def test_a_receive_time_stamp_lies_where_the_sender_says_data_was_sent():
     assert first_undisturbed(attempt)
 
 
+@pytest.mark.parametrize("refused", [(), (trace_points,), (trace_points, switch_record)], ids=len)
+def test_of_trace_points_and_switch_record_the_better_one_is_used_and_what_is_missing_is_told(monkeypatch, refused):
+    for rung in (trace_points, switch_record):
+        if rung in refused:
+            monkeypatch.setattr(rung, "unavailable", lambda: "refused in this test")
+    used = next((rung for rung in (trace_points, switch_record) if rung not in refused), None)
+    if used and (reason := used.unavailable()):
+        pytest.skip(reason)
+    facts = run(blocking, one_read(20, 1000)).facts
+    assert facts["evidence"].split(" + ")[3:] == [rung.NAME for rung in (used,) if rung]
+    assert facts["evidence_missing"] == {rung.NAME: "refused in this test" for rung in refused}
+
+
 def test_less_evidence_is_used_when_asked_for():
     facts = run(blocking, one_read(20, 1000), evidence="clock").facts
     assert facts["evidence"] == "clock"
     assert facts["looks"] == []
-    assert run(blocking, one_read(20, 1000)).facts["evidence"] == "clock + receive time stamp + looks into /proc"
-    assert run(blocking, one_read(20, 1000, transport="pipe")).facts["evidence"] == "clock + looks into /proc"
+    second, piped = (run(blocking, one_read(20, 1000, transport=each), "kernel-stamp") for each in ("tcp", "pipe"))
+    assert second.facts["evidence"] == "clock + receive time stamp + looks into /proc"
+    assert piped.facts["evidence"] == "clock + looks into /proc"
     assert [stamp["source"] for stamp in facts["deliveries"][0]["ready_stamps"]] == ["sender's bracket"]
 
 

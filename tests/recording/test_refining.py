@@ -12,7 +12,7 @@ from iolab.recording.experiment import run
 from iolab.recording.invariants import violations
 from iolab.recording.moment import Moment
 from iolab.recording.refining import best_of, inside, parts_of
-from iolab.recording.scenario import one_read
+from iolab.recording.scenario import many_reads, one_read
 from iolab.recording.stamp import Stamp, exact
 from iolab.recording.timeline import APPLICATION
 from tests.left_behind import nothing_left_behind
@@ -134,6 +134,20 @@ def test_by_trace_points_asleep_runnable_and_copy_are_separate_and_the_copier_is
     if model.NAME != "nonblocking":
         assert {"blocked", "runnable"} <= {span.state for span in timeline.spans}
     assert "tracepoints" in timeline.facts["evidence"]
+
+
+@pytest.mark.parametrize("rung", [trace_points, switch_record], ids=lambda rung: rung.NAME)
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.NAME)
+def test_who_wakes_the_application_is_the_same_by_whatever_evidence(model, rung):
+    must_be_there(rung)
+    if reason := model.unavailable():
+        pytest.skip(reason)
+
+    def arrows(evidence: str) -> list[tuple[str, bool]]:
+        links = run(model, many_reads((60, 40, 20), 1 << 16), evidence).links
+        return sorted((link.kind, link.from_lane.startswith("kernel")) for link in links if link.to_lane == APPLICATION)
+
+    assert arrows(rung.NAME) == arrows("kernel-stamp")
 
 
 @pytest.mark.parametrize("rung", [witness, switch_record], ids=lambda rung: rung.NAME)

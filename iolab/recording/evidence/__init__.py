@@ -8,6 +8,7 @@ from iolab.recording.evidence import clock, kernel_stamp, switch_record, trace_p
 
 RUNGS = (clock, kernel_stamp, witness, switch_record, trace_points)
 UNDISTURBING = (clock, kernel_stamp)  # what costs nothing while the thread reads, and needs nobody's leave
+INSIDE = (trace_points, switch_record)  # what happens within a call, the better one first
 BEST, ALL = "best", "all"
 NAMES = (BEST, *(rung.NAME for rung in RUNGS), ALL)
 
@@ -15,8 +16,9 @@ NAMES = (BEST, *(rung.NAME for rung in RUNGS), ALL)
 def rungs_up_to(name: str) -> tuple[list, dict[str, str]]:
     """The rungs that a run uses, and why others are missing: {name: reason}.
 
-    "best" are those that disturb nothing; a higher one is asked for by its name, and comes on top of them; "all" are
-    all that there are here, each with its own view of the same run.
+    "best" is what costs nothing and the better one of trace points and switch record that this machine allows; the
+    witness, which takes a CPU from the reader, is asked for by name. A named rung comes on top of what costs nothing;
+    "all" are all that there are here, each with its own view of the same run.
     ValueError for a name that is none; RuntimeError when the very rung that was asked for is missing.
     """
     if name not in NAMES:
@@ -26,4 +28,10 @@ def rungs_up_to(name: str) -> tuple[list, dict[str, str]]:
     missing = {rung.NAME: reason for rung in wanted if (reason := rung.unavailable())}
     if name in missing:
         raise RuntimeError(f"no evidence {name} on this machine: {missing[name]}")
-    return [rung for rung in wanted if rung.NAME not in missing], missing
+    found = [rung for rung in wanted if rung.NAME not in missing]
+    for rung in INSIDE if name == BEST else ():
+        if reason := rung.unavailable():
+            missing[rung.NAME] = reason
+        else:
+            return [*found, rung], missing
+    return found, missing
