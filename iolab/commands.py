@@ -1,9 +1,8 @@
 """The commands behind the command line: what they run, print and save."""
 
-import getpass
-import os
 import sys
 
+from iolab.evidence_commands import allow_tracing, calibrate, who_copies
 from iolab.models import MODELS
 from iolab.options import command_line
 from iolab.recording.experiment import run as run_model
@@ -19,7 +18,7 @@ def run(arguments: list[str]) -> int:
         options = command_line().parse_args(arguments)
         commands = {
             "doctor": _doctor, "timeline": _timeline, "compare": _compare, "aio-demo": _aio_demo, "record": _record,
-            "calibrate": _calibrate, "allow-tracing": _allow_tracing,
+            "calibrate": calibrate, "who-copies": who_copies, "allow-tracing": allow_tracing,
         }  # fmt: skip
         commands[options.command](options)
     except SystemExit as leaving:
@@ -103,34 +102,6 @@ def _record(options) -> None:
 
     for name in tqdm(record(options.models), desc="recordings", unit="run", leave=False, disable=None):
         print(f"recorded {name}")
-
-
-def _calibrate(options) -> None:
-    from tqdm import tqdm
-
-    from iolab.drawing.calibration_figure import draw_calibration
-    from iolab.drawing.calibration_table import report
-    from iolab.recording.calibration import SIZES, calibrate
-
-    with tqdm(total=options.reads * len(SIZES), desc="reads", unit="read", leave=False, disable=None) as bar:
-        calibration = calibrate(reads=options.reads, progress=bar.update)
-    print(report(calibration))
-    if options.json:
-        options.json.write_text(calibration.to_json() + "\n", encoding="utf-8")
-    if options.png:
-        options.png.write_bytes(draw_calibration(calibration)._repr_png_())
-
-
-def _allow_tracing(options) -> None:
-    from iolab.kernel.delegation import allowing, carry_out, undoing
-
-    user = options.user or os.environ.get("SUDO_USER") or getpass.getuser()
-    carry = "--undo" * options.undo or "--apply" * options.apply
-    if carry and hasattr(os, "geteuid") and os.geteuid() != 0:
-        raise PermissionError(f"only root may do this: sudo iolab allow-tracing --user {user} {carry}")
-    steps = undoing(user) if options.undo else allowing(user)
-    carry_out(steps if carry else [])
-    print("\n".join(step.line for step in steps) or f"nothing to do: {user} was not allowed to trace")
 
 
 def _save_trace(timeline, path) -> None:

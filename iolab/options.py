@@ -1,11 +1,10 @@
 """What the command line accepts; everything that can be wrong is found here, before anything is opened."""
 
 import argparse
-import os
-from pathlib import Path
 
 from iolab.aio_demo import WAYS
 from iolab.models import MODELS
+from iolab.option_values import folder, new_file, number, recordable, writable
 from iolab.recording.calibration import MOST_READS
 from iolab.recording.evidence import BEST, NAMES
 from iolab.recording.recordings import RECORDABLE
@@ -17,42 +16,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         self.exit(2, f"{self.prog}: {message}\n")
-
-
-def _number(low: float, high: float, kind=int):
-    def parse(text: str):
-        try:
-            value = kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"must be a number from {low:,} to {high:,}, not {text!r}") from None
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"must be from {low:,} to {high:,}, not {text}")
-        return value
-
-    return parse
-
-
-def _writable(text: str) -> Path:
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise argparse.ArgumentTypeError(f"cannot write {text}: {what}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"cannot write {text}: permission denied")
-    return path
-
-
-def _new_file(text: str) -> Path:
-    path = _writable(text)
-    if path.exists():
-        raise argparse.ArgumentTypeError(f"cannot create {text}: it is there already")
-    return path
-
-
-def _recordable(text: str) -> str:
-    if text not in RECORDABLE:
-        raise argparse.ArgumentTypeError(f"must be one of {', '.join(RECORDABLE)}, not {text!r}")
-    return text
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -72,7 +35,7 @@ def command_line() -> argparse.ArgumentParser:
     timeline.add_argument("model", metavar="MODEL", choices=[model.NAME for model in MODELS],
                           help=", ".join(model.NAME for model in MODELS))  # fmt: skip
     timeline.add_argument(
-        "--perfetto", type=_writable, metavar="F",
+        "--perfetto", type=writable, metavar="F",
         help="save a trace for ui.perfetto.dev: Chrome's JSON if F ends in .json, else Perfetto's own (.pftrace)",
     )  # fmt: skip
     compare = commands.add_parser(
@@ -81,7 +44,7 @@ def command_line() -> argparse.ArgumentParser:
         epilog="example: iolab compare --wait-ms 100 --png compare.png",
     )  # fmt: skip
     compare.add_argument(
-        "--runs", type=_number(1, 99), default=3, help="runs of each model; the median one is shown (default 3)"
+        "--runs", type=number(1, 99), default=3, help="runs of each model; the median one is shown (default 3)"
     )
     demo = commands.add_parser(
         "aio-demo", help="the lecture's program on POSIX AIO, and its better versions",
@@ -91,27 +54,37 @@ def command_line() -> argparse.ArgumentParser:
     demo.add_argument("--notify", choices=WAYS, default=WAYS[0], help=f"how to learn of the end (default {WAYS[0]})")
     demo.add_argument(
         "--path",
-        type=_new_file,
+        type=new_file,
         metavar="F",
         help="the file to create (default: a name with the process id); removed at the end",
     )
-    demo.add_argument("--json", type=_writable, metavar="F", help="save the data as JSON")
+    demo.add_argument("--json", type=writable, metavar="F", help="save the data as JSON")
     record = commands.add_parser(
         "record", help="record runs for machines that refuse a model",
         description="Run what a container may refuse, and save it, labelled, where the notebooks look for it.",
         epilog="example: iolab record io-uring",
     )  # fmt: skip
     record.add_argument(
-        "models", nargs="*", type=_recordable, metavar="MODEL", help=f"only these of {', '.join(RECORDABLE)}"
+        "models", nargs="*", type=recordable, metavar="MODEL", help=f"only these of {', '.join(RECORDABLE)}"
     )
     calibrate = commands.add_parser(
         "calibrate", help="how good each rung of evidence is here",
         description="The error of each rung of evidence against the best one here, and what tracing costs: two tables.",
         epilog="example: iolab calibrate --reads 50 --png calibration.png",
     )  # fmt: skip
-    calibrate.add_argument("--reads", type=_number(1, MOST_READS), default=200, help="of each size (default 200)")
-    calibrate.add_argument("--json", type=_writable, metavar="F", help="save every error of every read as JSON")
-    calibrate.add_argument("--png", type=_writable, metavar="F", help="save the figure as PNG")
+    calibrate.add_argument("--reads", type=number(1, MOST_READS), default=200, help="of each size (default 200)")
+    calibrate.add_argument("--json", type=writable, metavar="F", help="save every error of every read as JSON")
+    calibrate.add_argument("--png", type=writable, metavar="F", help="save the figure as PNG")
+    copies = commands.add_parser(
+        "who-copies", help="whose thread copies, in every way to read",
+        description="One read in every way, and who copies by each witness: page faults, trace points, a recording.",
+        epilog="example: iolab who-copies --png copiers.png",
+    )  # fmt: skip
+    copies.add_argument(
+        "--folder", type=folder, default=".", metavar="D", help="where its file is made (default: here)"
+    )
+    copies.add_argument("--json", type=writable, metavar="F", help="save page faults, CPU time and reasons as JSON")
+    copies.add_argument("--png", type=writable, metavar="F", help="save the figure as PNG")
     allow = commands.add_parser(
         "allow-tracing", help="what root does so that a user may trace",
         description="Print the steps by which root lets one user trace; carry them out, or take them back, as root.",
@@ -124,19 +97,19 @@ def command_line() -> argparse.ArgumentParser:
     for command in (timeline, compare):
         command.add_argument(
             "--wait-ms",
-            type=_number(0, MAX_DELAY_MS, float),
+            type=number(0, MAX_DELAY_MS, float),
             default=200.0,
             help="how long nothing comes (default 200)",
         )
         command.add_argument(
-            "--bytes", type=_number(1, MAX_BYTES), default=1 << 20, help="bytes from each sender (default 1048576)"
+            "--bytes", type=number(1, MAX_BYTES), default=1 << 20, help="bytes from each sender (default 1048576)"
         )
         command.add_argument(
-            "--senders", type=_number(1, MAX_SENDERS), default=1, help="how many; the first comes last (default 1)"
+            "--senders", type=number(1, MAX_SENDERS), default=1, help="how many; the first comes last (default 1)"
         )
         command.add_argument("--transport", choices=TRANSPORTS, default="tcp", help="tcp (default), pipe or socketpair")
         command.add_argument("--evidence", choices=NAMES, default=BEST, help=f"how much to use (default {BEST})")
-        command.add_argument("--png", type=_writable, metavar="F", help="save the figure as PNG")
-        command.add_argument("--svg", type=_writable, metavar="F", help="save the figure as SVG")
-        command.add_argument("--json", type=_writable, metavar="F", help="save the data as JSON")
+        command.add_argument("--png", type=writable, metavar="F", help="save the figure as PNG")
+        command.add_argument("--svg", type=writable, metavar="F", help="save the figure as SVG")
+        command.add_argument("--json", type=writable, metavar="F", help="save the data as JSON")
     return parser

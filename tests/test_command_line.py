@@ -20,7 +20,7 @@ from iolab.recording.invariants import violations
 from iolab.recording.timeline import STATES, Timeline
 from tests.left_behind import nothing_left_behind
 from tests.recording.trace_viewers import read_chrome, read_perfetto
-from tests.tracing import needs_root, needs_tracefs
+from tests.tracing import instances, needs_root, needs_tracefs
 
 # The entry point of the installed script, which also says when it has provided for Ctrl-C. Before that moment, some
 # milliseconds after its start, the interpreter is still loading itself and answers in its own way.
@@ -276,6 +276,35 @@ def test_ctrl_c_at_any_moment_is_one_line_and_leaves_nothing(tmp_path):
         while session_processes(process.pid) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert session_processes(process.pid) == []
+        assert instances(process.pid) == set()
+
+
+def test_ctrl_c_in_the_midst_of_tracing_takes_the_instance_away():
+    needs_tracefs()
+    for _ in range(5):
+        command = [
+            sys.executable,
+            "-m",
+            "iolab",
+            "timeline",
+            "blocking",
+            "--wait-ms",
+            "5000",
+            "--evidence",
+            "tracepoints",
+        ]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, start_new_session=True
+        )
+        deadline = time.monotonic() + 30
+        while not instances(process.pid) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert instances(process.pid)
+        time.sleep(random.uniform(0, 0.3))
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        assert (process.returncode, errors) == (1, "iolab: interrupted\n")
+        assert instances(process.pid) == set()
 
 
 @pytest.mark.parametrize("name", ["trace.pftrace", "trace.JSON"])

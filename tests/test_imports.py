@@ -20,7 +20,13 @@ FLOORS = (  # from the ground
     "command_line",
 )  # fmt: skip
 GROUND = ("calls", "kernel")
-COMMAND_LINE = ("__main__", "commands", "options")  # more files of the highest floor
+COMMAND_LINE = (
+    "__main__",
+    "commands",
+    "evidence_commands",
+    "options",
+    "option_values",
+)  # more files of the highest floor
 POINTS_UP = {("iolab.recording.timeline", "_repr_png_", "iolab.drawing.timeline_figure")}  # the only one
 FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES = 150

@@ -33,9 +33,13 @@ def needs_root() -> None:
     needs_tracefs()
 
 
-def instances() -> set[str]:
-    """The instances of this process, as the kernel lists them; others are not ours."""
-    return {name for name in os.listdir(f"{root()}/instances") if name.startswith(f"iolab-{os.getpid()}-")}
+def instances(process_id: int | None = None) -> set[str]:
+    """The instances of a process, this one unless told otherwise, as the kernel lists them; none where one may not look."""
+    try:
+        names = os.listdir(f"{root()}/instances")
+    except OSError:
+        return set()
+    return {name for name in names if name.startswith(f"iolab-{process_id or os.getpid()}-")}
 
 
 def lent_folder() -> str:

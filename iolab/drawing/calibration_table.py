@@ -40,7 +40,7 @@ def reads_table(calibration: Calibration) -> Table:
         for series in calibration.series
     ]  # fmt: skip
     headings = (
-        "model", "bytes", "reads", "discarded", "chain complete", "of these in order", "lost events", "traced", "untraced", "ratio",
+        "model", "bytes", "reads", "discarded", "chain complete", "of these in order", "lost events", "traced", "off", "ratio", "unprepared",
     )  # fmt: skip
     return Table(headings, rows, "what became of the reads; medians from the last send() to the end of the read")
 
@@ -72,7 +72,10 @@ def _chains(series: Series) -> tuple[str, str]:
     return percent(series.complete / series.chains), percent(series.ordered / (series.complete or 1))
 
 
-def _cost(series: Series) -> tuple[str, str, str]:
+def _cost(series: Series) -> tuple[str, str, str, str]:
     if series.ratio is None:
-        return "-", "-", "-"
-    return duration(median(series.traced_ns)), duration(median(series.untraced_ns)), f"{series.ratio:.3f}"
+        return "-", "-", "-", "-"
+    on, off, unprepared = (
+        duration(median(each)) if each else "-" for each in (series.traced_ns, series.untraced_ns, series.unprepared_ns)
+    )
+    return on, off, f"{series.ratio:.3f}", unprepared

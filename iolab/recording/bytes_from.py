@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from iolab.recording import files
-from iolab.recording.ways_to_read import DIRECT, HIT, MISS, SOCKET
+from iolab.recording.way_to_read import DIRECT, HIT, MISS, SOCKET
 
 FILES = {HIT: files.HIT, MISS: files.MISS, DIRECT: files.DIRECT}
 START_LIMIT_S, QUIET_S = 30, 0.02

@@ -5,7 +5,9 @@
 
 Two facts that surprise:
 * The mark of good evidence is not a small error but an honest interval: it should hold the truth in 95 of 100 reads.
-* To observe is to disturb. So the same read is also made with trace points and without, and both medians are told.
+* To observe is to disturb. So the same read is also made with trace points on and off, in turn, and both medians are
+  told; and a third, of reads before which nothing was prepared: to prepare is half a second of the kernel's work, and
+  leaves its caches cold.
 
 Nothing is thrown away in silence: a read that cannot be used is counted with its reason, and so is a rung that had
 nothing to say of a read. Where there are no trace points, the best rung that there is stands in for the truth.
@@ -19,7 +21,16 @@ from collections.abc import Callable, Iterable
 from iolab.models import blocking
 from iolab.recording.calibration_data import Calibration, Row, Series, distances
 from iolab.recording.claims import CLAIMANTS, Claims, boundaries_of, claims_of, done_ns, in_order, sent_ns, unfit
-from iolab.recording.evidence import ALL, RUNGS, kernel_stamp, rungs_up_to, switch_record, trace_points, witness
+from iolab.recording.evidence import (
+    ALL,
+    RUNGS,
+    UNDISTURBING,
+    kernel_stamp,
+    rungs_up_to,
+    switch_record,
+    trace_points,
+    witness,
+)
 from iolab.recording.experiment import observe
 from iolab.recording.observation import Observation
 from iolab.recording.scenario import Scenario, one_read
@@ -28,6 +39,7 @@ from iolab.recording.stamp import Stamp
 SIZES = (1 << 16, 1 << 20)
 WAIT_MS = 20  # time enough to fall asleep; what comes after it is as cold as after a second
 MOST_READS = 10_000
+MANNERS = {"on": (trace_points,), "off": (trace_points.Off,), "unprepared": ()}  # on top of what costs nothing
 SILENT = {kernel_stamp.NAME: "no stamp", switch_record.NAME: "a switch is missing", witness.NAME: "away"}
 
 
@@ -36,11 +48,12 @@ def calibrate(
     nbytes: Iterable[int] = SIZES,
     reads: int = 200,
     progress: Callable[[], object] | None = None,
+    cost: bool = True,
 ) -> Calibration:
     """`reads` reads of each of `models` and sizes, over TCP, observed by all rungs at once; the errors of each.
 
-    Where there are trace points, each read is made twice more: with them alone, and without. `progress` is called after
-    each read. ValueError for a wrong argument, RuntimeError for a model that this machine lacks, OSError as the
+    Where there are trace points, and unless `cost` is False, each read is made three times more, as MANNERS says.
+    `progress` is called after each read. ValueError for a wrong argument, RuntimeError for a model that this machine lacks, OSError as the
     kernel says.
     """
     models, scenarios = tuple(models), [one_read(WAIT_MS, each) for each in nbytes]
@@ -51,7 +64,7 @@ def calibrate(
     rungs, missing = rungs_up_to(ALL)
     names = [rung.NAME for rung in RUNGS if rung in rungs]
     load = os.getloadavg()[0]
-    series = [_series(model, each, reads, names, progress) for model in models for each in scenarios]
+    series = [_series(model, each, reads, names, progress, cost) for model in models for each in scenarios]
     facts = {
         "kernel": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
@@ -62,9 +75,9 @@ def calibrate(
     return Calibration(names[-1], missing, facts, tuple(series))
 
 
-def _series(model, scenario: Scenario, reads: int, names: list[str], progress) -> Series:
+def _series(model, scenario: Scenario, reads: int, names: list[str], progress, cost: bool) -> Series:
     found, discarded, silent = [], Counter(), Counter()
-    times = {trace_points.NAME: [], kernel_stamp.NAME: []}
+    times = {manner: [] for manner in MANNERS}
     chains = complete = 0
     lost = None
     for number in range(reads):
@@ -81,11 +94,11 @@ def _series(model, scenario: Scenario, reads: int, names: list[str], progress) -
             discarded[reason] += 1
         else:
             found.append(_spoken(seen, claims, names, silent))
-        if trace_points.NAME in names:
-            for evidence in list(times)[:: 1 if number % 2 else -1]:
-                again = observe(model, scenario, evidence)
+        if cost and trace_points.NAME in names:
+            for manner in list(times)[:: 1 if number % 2 else -1]:
+                again = observe(model, scenario, (*UNDISTURBING, *MANNERS[manner]))
                 if not unfit(again):
-                    times[evidence].append(done_ns(again) - sent_ns(again))
+                    times[manner].append(done_ns(again) - sent_ns(again))
         if progress:
             progress()
     traced = trace_points.NAME in names

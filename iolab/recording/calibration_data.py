@@ -78,8 +78,8 @@ class Series:
     `discarded`: reads that could not be used, by reason; `silent`: reads of which a rung had nothing to say, by rung and
     reason. Of the `chains` that were looked at, `complete` had all boundaries by trace points, and `ordered` in the
     order of the kernel's code, too; 0 of 0 without trace points. `lost`: events that found no room, None if not told.
-    `traced_ns` and `untraced_ns`: from the last send() to the end of the read, the same read in alternation, without
-    those that could not be used.
+    `traced_ns`, `untraced_ns` and `unprepared_ns`: from the last send() to the end of the read, the same read in turn
+    with trace points on, off, and without their having been prepared; those that could not be used are left out.
     """
 
     model: str
@@ -93,6 +93,7 @@ class Series:
     lost: int | None
     traced_ns: tuple[int, ...]
     untraced_ns: tuple[int, ...]
+    unprepared_ns: tuple[int, ...]
     rows: tuple[Row, ...]
 
     def row(self, boundary: str, rung: str) -> Row | None:
@@ -131,6 +132,8 @@ class Calibration:
             raise ValueError(f"not a Calibration: {error}") from None
 
 
-def _series(rows, traced_ns, untraced_ns, **rest) -> Series:
+def _series(rows, **rest) -> Series:
     found = [Row(**row | {"claims": tuple(tuple(each) for each in row["claims"])}) for row in rows]
-    return Series(rows=tuple(found), traced_ns=tuple(traced_ns), untraced_ns=tuple(untraced_ns), **rest)
+    return Series(
+        rows=tuple(found), **{key: tuple(each) if isinstance(each, list) else each for key, each in rest.items()}
+    )

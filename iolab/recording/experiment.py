@@ -60,9 +60,9 @@ def typical(model, scenario: Scenario, evidence: str = BEST, runs: int = 3, **op
     return replace(chosen, facts=chosen.facts | {"runs": runs})
 
 
-def observe(model, scenario: Scenario, evidence: str = BEST, work=None, **options) -> Observation:
-    """Run it, and keep all that was seen."""
-    rungs, missing = rungs_up_to(evidence)
+def observe(model, scenario: Scenario, evidence: str | tuple = BEST, work=None, **options) -> Observation:
+    """Run it, and keep all that was seen; `evidence` is a name, or the very rungs to use."""
+    rungs, missing = rungs_up_to(evidence) if isinstance(evidence, str) else (evidence, {})
     if reason := model.unavailable():
         raise RuntimeError(f"no model {model.NAME} on this machine: {reason}")
     stamps = kernel_stamp in rungs and scenario.transport == "tcp"

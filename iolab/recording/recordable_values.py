@@ -5,15 +5,20 @@
 `iolab record` makes the recordings anew.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 
+from iolab.recorded import value_of
 from iolab.recording import file_comparison, ring_steps, ring_streams, small_files
 from iolab.recording.batches import batches
+from iolab.recording.calibration import calibrate
+from iolab.recording.calibration_data import Calibration
 from iolab.recording.ways_to_read import WAYS
 from iolab.recording.who_copies import who_copies
 
 NBYTES = 8 << 20
+COPIERS, CALIBRATION = "who-copies", "calibration"
 STEPS = (
     ring_steps.one_read, ring_steps.deferred_read, ring_steps.order, ring_steps.links, ring_steps.cancels,
     ring_streams.accepts, ring_streams.receives, ring_streams.overflow, ring_streams.closed, ring_streams.borrowed,
@@ -21,10 +26,26 @@ STEPS = (
 )  # fmt: skip
 
 
+def all_copiers() -> list[dict]:
+    """who_copies, of every way to read."""
+    return [asdict(row) for row in who_copies(NBYTES)]
+
+
 def copiers() -> list[dict]:
     """who_copies, of recv and of every way to use io_uring."""
     rows = who_copies(NBYTES, ways=[way for way in WAYS if way.name.startswith(("recv", "io_uring"))])
     return [asdict(row) for row in rows]
+
+
+def calibrated() -> dict:
+    """A whole calibration, which takes some minutes."""
+    return json.loads(calibrate().to_json())
+
+
+def recorded_calibration() -> tuple[Calibration, str]:
+    """That of the machine on which the recordings were made, and its label."""
+    whole = value_of(CALIBRATION)
+    return Calibration.from_json(json.dumps(whole["value"])), whole["recorded"]
 
 
 def name_of_step(function: Callable) -> str:
@@ -35,4 +56,6 @@ def name_of_step(function: Callable) -> str:
 VALUES: dict[str, Callable[[], object]] = {name_of_step(step): step for step in (*STEPS, copiers)} | {
     file_comparison.NAME: file_comparison.record_files,
     small_files.NAME: small_files.record_small_files,
+    COPIERS: all_copiers,
+    CALIBRATION: calibrated,
 }

@@ -2,35 +2,35 @@
 
     obtain(model, "one-read")    live: run(model, SCENARIOS["one-read"])
                                  refused: the recording of that run on another machine, labelled, with the refusal
+    recorded(model)              the recording in any case: made with the kernel's trace points, which few readers have
 
 A recording is never mixed with measurements of this machine into one number; figures that show one say RECORDING.
 """
 
 import json
 import platform
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
-from itertools import product
 
-from iolab.models import asynchronous_io_uring, asynchronous_linux_aio, asynchronous_posix_aio
+from iolab.models import MODELS, asynchronous_io_uring, asynchronous_linux_aio, asynchronous_posix_aio
 from iolab.recorded import path_of, text_of, value_of
+from iolab.recording.evidence import trace_points
 from iolab.recording.experiment import run, typical
 from iolab.recording.recordable_values import VALUES
 from iolab.recording.scenario import many_reads, one_read
-from iolab.recording.timeline import Timeline
+from iolab.recording.timeline import APPLICATION, Timeline
 
 SCENARIOS = {
     "one-read": one_read(150),
     "three-senders": many_reads((300, 200, 100)),
     "work": one_read(150, 1 << 16),
 }
+NUMBERS = re.compile(r"\[[-\d.,\s]+\]")
 SLICE = 500  # numbers that one slice of other work adds up
-RECORDED = (  # the models that some machine may refuse, each with the options that notebooks use
-    (asynchronous_posix_aio, ({},)),
-    (asynchronous_linux_aio, ({},)),
-    (asynchronous_io_uring, ({}, {"manner": "defer-taskrun"}, {"manner": "async"}, {"manner": "sqpoll"})),
-)
-RECORDABLE = tuple(model.NAME for model, _ in RECORDED)
+REFUSABLE = (asynchronous_posix_aio, asynchronous_linux_aio, asynchronous_io_uring)  # by some machines
+MANNERS = ({}, {"manner": "defer-taskrun"}, {"manner": "async"}, {"manner": "sqpoll"})
+RECORDABLE = tuple(model.NAME for model in MODELS)
 RUNS = 3  # of which the one in the middle is kept, where no work is done
 
 
@@ -53,10 +53,25 @@ def obtain(model, scenario: str = "one-read", **options) -> Timeline:
     """
     name, refusal = name_of(model, scenario, options), model.unavailable()
     if refusal:
-        timeline = Timeline.from_json(text_of(name))
-        timeline.facts["refusal"] = refusal
-        return timeline
+        return _recording(name, refusal)
     return run(model, SCENARIOS[scenario], work=work if scenario == "work" else None, **options)
+
+
+def recorded(model, **options) -> Timeline:
+    """The recorded run of `model` on SCENARIOS["one-read"], by trace points; FileNotFoundError for unknown options."""
+    return _recording(name_of(model, "one-read", options), trace_points.unavailable() or "it was asked for")
+
+
+def seen_inside(timeline: Timeline) -> bool:
+    """Whether trace points saw the application's copy inside its call."""
+    copies = [span for span in timeline.lane(APPLICATION) if span.state == "copy"]
+    return any("trace point" in span.evidence for span in copies)
+
+
+def _recording(name: str, refusal: str) -> Timeline:
+    timeline = Timeline.from_json(text_of(name))
+    timeline.facts["refusal"] = refusal
+    return timeline
 
 
 def origin(timeline: Timeline) -> str:
@@ -82,15 +97,16 @@ def label() -> str:
 
 
 def record(models: Iterable[str] = ()) -> Iterator[str]:
-    """Run and save all that notebooks may need, of all models or of those named; yields the names of the recordings."""
-    for model, choices in RECORDED:
-        for scenario, options in product(SCENARIOS, choices if not models or model.NAME in models else ()):
-            if scenario == "work" and options:
-                continue
+    """Run and save all that notebooks may need, of all models or of those named; yields the names of the recordings.
+
+    RuntimeError where there are no trace points: a recording is made by the best evidence, or not at all.
+    """
+    for model in MODELS:
+        for scenario, options in _choices(model) if not models or model.NAME in models else ():
             if scenario == "work":
-                timeline = run(model, SCENARIOS[scenario], work=work, **options)
+                timeline = run(model, SCENARIOS[scenario], trace_points.NAME, work=work, **options)
             else:
-                timeline = typical(model, SCENARIOS[scenario], runs=RUNS, **options)
+                timeline = typical(model, SCENARIOS[scenario], trace_points.NAME, RUNS, **options)
             timeline.facts["recorded"] = label()
             name = name_of(model, scenario, options)
             path_of(name).write_text(timeline.to_json() + "\n", encoding="utf-8")
@@ -101,6 +117,15 @@ def record(models: Iterable[str] = ()) -> Iterator[str]:
             yield name
 
 
+def _choices(model) -> Iterator[tuple[str, dict]]:
+    """Which scenarios of a model are recorded, with which options."""
+    for scenario in SCENARIOS if model in REFUSABLE else ("one-read",):
+        for options in MANNERS if model is asynchronous_io_uring and scenario != "work" else ({},):
+            yield scenario, options
+
+
 def record_value(name: str, value: object) -> None:
     """Save what `obtain_value` finds under `name`."""
-    path_of(name).write_text(json.dumps({"recorded": label(), "value": value}, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps({"recorded": label(), "value": value}, indent=1)
+    text = NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]), text)  # a list of numbers is one line
+    path_of(name).write_text(text + "\n", encoding="utf-8")

@@ -12,8 +12,9 @@ Two facts that surprise:
   see: so the number of pages names the copier, however loaded the machine is.
 
 CPU time beside a memcpy into a fresh buffer shows what it costs, but proves less: a poller also burns it idle. Where a
-device writes (O_DIRECT), pages are brought in for it beforehand, and its work is no thread's: "not known".
-proc_pid_stat(5): minflt; proc_pid_schedstat. Nothing here needs privileges.
+device writes (O_DIRECT), pages are brought in for it beforehand, and its work is no thread's: "not known". Page faults
+need no privilege; where the kernel may be traced, its own word on the same read stands beside them (traced_copiers).
+proc_pid_stat(5): minflt; proc_pid_schedstat.
 """
 
 import mmap
@@ -34,7 +35,9 @@ from iolab.recording.page_faults import (
     shares_since,
     threads,
 )
-from iolab.recording.ways_to_read import DIRECT, WAYS, Way
+from iolab.recording.traced_copiers import Tracing
+from iolab.recording.way_to_read import DIRECT, Way
+from iolab.recording.ways_to_read import WAYS
 
 NBYTES, MIN_BYTES, MAX_BYTES, MEMCPYS = 16 << 20, 1 << 20, 256 << 20, 3
 ALIGNED = max(4096, mmap.PAGESIZE)  # for O_DIRECT, and for counting
@@ -45,6 +48,7 @@ NEARLY_ALL, HARDLY_ANY = 0.9, 0.1  # of the buffer's pages: what lies between te
 class Copier:
     """Who copied in one way of reading: a thread's name, APPLICATION for the one that asked, None if not known.
 
+    `thread` by page faults, `traced` by trace points: there it may also be DEVICE, where no thread copied.
     `memcpy_ns`: CPU time of a memcpy of as many bytes into a fresh buffer, here and now; 0 where nothing was read.
     """
 
@@ -55,6 +59,8 @@ class Copier:
     shares: tuple[Share, ...]
     thread: str | None
     evidence: str
+    traced: str | None = None
+    trace: str = ""
 
 
 def who_copies(nbytes: int = NBYTES, folder: str = ".", ways: Iterable[Way] = WAYS) -> list[Copier]:
@@ -86,6 +92,7 @@ def _row(way: Way, nbytes: int, folder: str) -> Copier:
             buffer = stack.enter_context(fresh(nbytes))
             fd, begin = stack.enter_context(bytes_from(way.source, nbytes, folder))
             read = stack.enter_context(way.opened())
+            tracing = stack.enter_context(Tracing(fd, nbytes))
             before, marks = threads(), Counter()
             begin()
             marked = [own_faults()]
@@ -96,12 +103,13 @@ def _row(way: Way, nbytes: int, folder: str) -> Copier:
 
             read(fd, buffer, mark)
             shares = shares_since(before)
+            traced = tracing.verdict({thread_id: share.thread for thread_id, share in threads().items()})
             if buffer != data:
                 raise AssertionError(f"{way.name}: other bytes came than were sent")
             cached = page_cache.resident_pages(fd, nbytes) if way.source == DIRECT else None
     except (OSError, RuntimeError) as error:
         return Copier(way.name, way.source, nbytes, memcpy_ns, (), None, f"not known: {error}")
-    return Copier(way.name, way.source, nbytes, memcpy_ns, shares, *judged(shares, nbytes, marks, cached))
+    return Copier(way.name, way.source, nbytes, memcpy_ns, shares, *judged(shares, nbytes, marks, cached), *traced)
 
 
 def judged(shares, nbytes: int, marks: dict[str, int], cached: int | None = None) -> tuple[str | None, str]:

@@ -21,14 +21,14 @@ PLACES = (
 ROWS = tuple(Row(*place, "tracepoints", (EARLY, LATE)[number % 2]) for number, place in enumerate(PLACES))
 SMALL = Series(
     "blocking", 65536, 200, {"never asleep: data was there before": 3}, {"witness: away": 17}, 197, 197, 197, 0,
-    (54_000, 55_000, 56_000), (50_000, 50_000, 60_000), ROWS,
+    (54_000, 55_000, 56_000), (50_000, 50_000, 60_000), (49_000,), ROWS,
 )  # fmt: skip
 LARGE = replace(SMALL, nbytes=1 << 20, discarded={}, lost=2)
 BOTH = Calibration("tracepoints", {}, FACTS, (SMALL, LARGE))
 SIX = replace(BOTH, series=tuple(replace(SMALL, model=name) for name in ("epoll", "poll", "select", "io-uring", "threads", "posix-aio")))  # fmt: skip
 WEAK = Calibration(
     "kernel-stamp", {"tracepoints": "/sys/kernel/tracing: Permission denied"}, FACTS,
-    (replace(SMALL, chains=0, complete=0, ordered=0, lost=None, traced_ns=(), untraced_ns=(),
+    (replace(SMALL, chains=0, complete=0, ordered=0, lost=None, traced_ns=(), untraced_ns=(), unprepared_ns=(),
              rows=(Row("data ready", "clock", "kernel-stamp", ((5_000, -3_000, 0),)),)),),
 )  # fmt: skip
 every_choice = pytest.mark.parametrize("calibration", [BOTH, SIX, WEAK], ids=["two-sizes", "six-models", "weak"])
@@ -88,7 +88,7 @@ def test_the_tables_have_a_row_for_each_boundary_and_one_for_each_series():
     errors, reads = error_table(BOTH), reads_table(BOTH)
     assert [(row[2], row[3]) for row in errors.rows] == [*PLACES, *PLACES]
     assert errors.rows[0][5:] == ["100", "2.98 µs", "4.92 µs", "early", "100 %", "9 µs"]
-    assert reads.rows[0][2:] == ["200", "3", "100 %", "100 %", "0", "55 µs", "50 µs", "1.100"]
+    assert reads.rows[0][2:] == ["200", "3", "100 %", "100 %", "0", "55 µs", "50 µs", "1.100", "49 µs"]
     assert reads.rows[1][6] == "2"
     assert reads_table(WEAK).rows[0][4:] == ["-", "-", "not told", "-", "-", "-"]
 

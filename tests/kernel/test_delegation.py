@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iolab.kernel import delegation, tracefs
+from iolab.kernel import delegation, trace_instances, tracefs
 from iolab.kernel.trace_instances import root, where
 from tests.kernel.test_tracefs import ENTER, own
 from tests.tracing import NOBODY, as_nobody, lent_folder, needs_root
@@ -116,6 +116,23 @@ def test_what_a_killed_program_left_on_in_a_lent_instance_is_off_at_the_next_sta
     assert as_nobody(killed) == "left"
     assert Path(lent_folder(), "set_event").read_text() == "sched:sched_switch\n"
     assert as_nobody(trace_a_little) == str([lent_folder(), ENTER, "0"])
+
+
+def test_a_program_that_ends_at_once_leaves_the_lent_instance_off():
+    delegation.carry_out(delegation.allowing(NOBODY))
+
+    def interrupted() -> list[str]:
+        child = os.fork()
+        if child == 0:
+            instance = tracefs.opened()
+            instance.enable("sched/sched_switch")
+            instance.start()
+            trace_instances.leave_nothing()
+            os._exit(0)
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return [str(ended)] + [Path(lent_folder(), name).read_text().strip() for name in ("set_event", "tracing_on")]
+
+    assert as_nobody(interrupted) == str(["0", "", "0"])
 
 
 def test_it_is_not_taken_back_from_somebody_who_is_tracing():

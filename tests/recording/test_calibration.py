@@ -141,7 +141,7 @@ def staged(monkeypatch):
             calibration,
             "observe",
             lambda model, scenario, evidence: (
-                next(waiting) if evidence == ALL else read_of([], 160_000 if evidence == "kernel-stamp" else 166_000)
+                next(waiting) if evidence == ALL else read_of([], 166_000 if trace_points in evidence else 160_000)
             ),
         )
         return calibrate(nbytes=(NBYTES,), reads=len(reads)).series[0]
@@ -197,6 +197,7 @@ def test_a_moment_that_trace_points_only_bound_is_no_truth(staged):
 def test_traced_and_untraced_reads_alternate_and_their_medians_make_the_ratio(staged):
     series = staged([read_of(whole())] * 3)
     assert (series.traced_ns, series.untraced_ns) == ((66_000,) * 3, (60_000,) * 3)  # from the last send, at 100 µs
+    assert series.unprepared_ns == (60_000,) * 3
     assert series.ratio == pytest.approx(1.1)
 
 

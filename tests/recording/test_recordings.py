@@ -8,13 +8,15 @@ import pytest
 
 import iolab.recorded
 from iolab.drawing.words import signature
-from iolab.models import asynchronous_io_uring, asynchronous_linux_aio, blocking
+from iolab.models import MODELS, asynchronous_io_uring, asynchronous_linux_aio, blocking
 from iolab.recorded import text_of, value_of
 from iolab.recording import recordings
+from iolab.recording.evidence import trace_points
 from iolab.recording.invariants import violations
-from iolab.recording.recordings import RECORDED, SCENARIOS, name_of, obtain, obtain_value, origin
+from iolab.recording.recordings import REFUSABLE, SCENARIOS, name_of, obtain, obtain_value, origin, recorded
 from iolab.recording.scenario import one_read
 from iolab.recording.timeline import Timeline
+from tests.tracing import needs_tracefs
 
 FILES = sorted(Path(iolab.recorded.__file__).parent.glob("*.json"))
 TIMELINES = [path for path in FILES if "version" in json.loads(path.read_text())]
@@ -47,11 +49,27 @@ def test_recordings_are_small_and_name_no_machine():
         assert not re.search(r"/(home|root|tmp|usr|work)/\w", path.read_text()), path.name
 
 
-@pytest.mark.parametrize(("model", "choices"), RECORDED, ids=lambda each: getattr(each, "NAME", ""))
-def test_every_run_that_may_be_asked_for_is_recorded(model, choices):
-    names = {name_of(model, scenario, {}) for scenario in SCENARIOS}
-    names |= {name_of(model, scenario, options) for options in choices for scenario in SCENARIOS if scenario != "work"}
-    assert names <= {path.stem for path in FILES}
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.NAME)
+def test_every_model_is_recorded_by_trace_points_and_whatever_may_be_refused_in_every_scenario(model):
+    scenarios = list(SCENARIOS) if model in REFUSABLE else ["one-read"]
+    manners = ("default", "defer-taskrun", "async", "sqpoll") if model is asynchronous_io_uring else ("default",)
+    for scenario in scenarios:
+        for manner in manners if scenario != "work" else ("default",):
+            options = {} if manner == "default" else {"manner": manner}
+            timeline = Timeline.from_json(text_of(name_of(model, scenario, options)))
+            assert timeline.model == model.NAME
+            assert timeline.facts["evidence"].endswith("tracepoints")
+            assert timeline.facts["options"] == options
+            copies = [span for span in timeline.spans if span.state == "copy"]
+            assert scenario == "work" or sum(span.nbytes or 0 for span in copies) == timeline.facts["nbytes"]
+
+
+def test_a_privileged_run_can_be_had_on_any_machine_and_says_why_it_is_none_of_this_one(monkeypatch):
+    monkeypatch.setattr(trace_points, "unavailable", lambda: "/sys/kernel/tracing: Permission denied")
+    timeline = recorded(blocking)
+    assert "trace point" in next(span.evidence for span in timeline.spans if span.state == "copy")
+    assert origin(timeline).startswith(f"blocking: a RECORDING of {timeline.facts['recorded']}")
+    assert "Permission denied" in origin(timeline)
 
 
 def test_a_live_run_is_no_recording(monkeypatch):
@@ -94,6 +112,7 @@ def test_values_are_made_here_or_come_from_the_recording(monkeypatch, tmp_path):
 
 @pytest.mark.skipif(bool(asynchronous_linux_aio.unavailable()), reason=str(asynchronous_linux_aio.unavailable()))
 def test_recording_saves_labelled_timelines(monkeypatch, tmp_path):
+    needs_tracefs()
     monkeypatch.setattr(recordings, "path_of", lambda name: tmp_path / f"{name}.json")
     for scenario in SCENARIOS:
         monkeypatch.setitem(SCENARIOS, scenario, one_read(2, 100))

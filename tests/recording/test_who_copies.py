@@ -11,7 +11,8 @@ from iolab.kernel import posix_aio
 from iolab.kernel.io_uring import unavailable
 from iolab.recording import files, page_faults, ways_to_read
 from iolab.recording.page_faults import APPLICATION, Share
-from iolab.recording.ways_to_read import DIRECT, HIT, MISS, SOCKET, WAYS, Way
+from iolab.recording.way_to_read import DIRECT, HIT, MISS, SOCKET, Way
+from iolab.recording.ways_to_read import WAYS
 from iolab.recording.who_copies import Copier, judged, who_copies
 from tests.left_behind import nothing_left_behind
 

@@ -85,6 +85,16 @@ class Observer:
         return self._found[1]
 
 
+class Off:
+    """The rung with all prepared and nothing switched on: what tracing costs is the difference between the two."""
+
+    NAME = f"{NAME} prepared, off"
+
+    class Observer(Observer):
+        def __enter__(self) -> "Observer":
+            return self
+
+
 def unavailable() -> str | None:
     """Why this machine gives no trace points, in the kernel's words; None when a read was traced from end to end."""
     try:
