@@ -307,6 +307,24 @@ def test_ctrl_c_in_the_midst_of_tracing_takes_the_instance_away():
         assert instances(process.pid) == set()
 
 
+def test_who_copies_prints_every_way_and_saves_what_it_found(tmp_path):
+    json_file, png = tmp_path / "f.json", tmp_path / "f.png"
+    done = iolab("who-copies", "--folder", tmp_path, "--json", json_file, "--png", png)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = json.loads(json_file.read_text("utf-8"))
+    assert len(rows) >= 15
+    assert all(row["way"] in done.stdout for row in rows)
+    assert "MISMATCH" not in done.stdout
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in tmp_path.iterdir()} == {"f.json", "f.png"}
+
+
+def test_a_folder_that_is_none_is_refused_before_anything_is_read():
+    done = iolab("who-copies", "--folder", "/no/such/folder")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "'/no/such/folder'" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["trace.pftrace", "trace.JSON"])
 def test_perfetto_saves_the_run_as_a_trace_in_the_form_that_the_name_asks_for(name, tmp_path):
     file, saved = tmp_path / name, tmp_path / "timeline.json"

@@ -9,12 +9,16 @@ import pytest
 
 from iolab.kernel import posix_aio
 from iolab.kernel.io_uring import unavailable
-from iolab.recording import files, page_faults, ways_to_read
+from iolab.recording import files, page_faults, traced_copiers, ways_to_read
+from iolab.recording.evidence import trace_points
+from iolab.recording.moment import Moment
 from iolab.recording.page_faults import APPLICATION, Share
+from iolab.recording.traced_copiers import DEVICE
 from iolab.recording.way_to_read import DIRECT, HIT, MISS, SOCKET, Way
 from iolab.recording.ways_to_read import WAYS
 from iolab.recording.who_copies import Copier, judged, who_copies
 from tests.left_behind import nothing_left_behind
+from tests.tracing import instances, needs_tracefs
 
 MIB = 1 << 20
 NBYTES = 4 * MIB
@@ -104,6 +108,63 @@ def test_of_a_direct_read_nothing_is_claimed_and_the_page_cache_stays_empty(tmp_
     found = in_folder(f"io_uring, default flags, {DIRECT}", tmp_path, monkeypatch)
     assert found.thread is None
     assert found.evidence.startswith("not known by this evidence: 0 pages of the file are in memory afterwards")
+
+
+# The kernel's own word on the same read
+
+EXPECTED = {  # io_uring(7), io_uring_setup(2), aio(7), open(2); and no manual says it of a miss: it depends on the file system
+    "threads": ("helper thread",), "POSIX AIO": ("helper thread",), "io_uring, IOSQE_ASYNC": ("iou-wrk-",),
+    "io_uring, SQPOLL": ("iou-sqp-",), MISS: (APPLICATION, "iou-wrk-"), DIRECT: (DEVICE,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_trace_points_name_the_copier_of_which_the_manual_speaks_and_page_faults_do_not_contradict(name, tmp_path):
+    needs_tracefs()
+    way = NAMED[name]
+    if reason := way.unavailable():
+        pytest.skip(reason)
+    before = instances()
+    found = row(name, str(tmp_path))
+    assert instances() == before
+    if found.evidence.startswith("not known: "):  # a file system that keeps its pages, say
+        pytest.skip(found.evidence)
+    if found.traced is None and way.source != SOCKET:
+        pytest.skip(f"this file system has other trace points: {found.trace}")
+    assert found.traced.startswith(EXPECTED.get(way.source) or EXPECTED.get(way.name) or (APPLICATION,))
+    assert found.thread in (None, found.traced)
+
+
+def moment(kind: str, thread_id: int, nbytes: int, fd: int = 5) -> Moment:
+    return Moment(kind, thread_id, 0, 0, 0, "trace point", fd, nbytes)
+
+
+@pytest.mark.parametrize(
+    ("moments", "who"),
+    [
+        ([moment("copy-start", 1, 60), moment("copy-start", 1, 40)], "application"),
+        ([moment("copy-start", 1, 1), *[moment("copy-start", 2, 33)] * 10], "iou-wrk-7"),
+        ([moment("copy-start", 1, 50), moment("copy-start", 2, 50)], None),
+        ([moment("copy-start", 1, 50)], None),  # half of the bytes were copied by nobody knows whom
+        ([moment("copy-start", 3, 100)], None),  # nobody knows this thread
+        ([moment("copy-start", 1, 100, fd=9)], None),  # another descriptor
+        ([moment("copy-start", 2, 0), moment("device-start", 2, 100)], "iou-wrk-7"),  # a file: it is not told how much
+        ([moment("device-start", 1, 100)], "device"),
+        ([moment("device-start", 1, 10)], None),
+        ([], None),
+    ],
+)
+def test_only_who_copied_nearly_all_pieces_is_named_by_trace_points(moments, who):
+    found, said = traced_copiers.judged(moments, {1: "application", 2: "iou-wrk-7"}, 5, 100)
+    assert found == who
+    assert said.startswith("not known") == (who is None)
+
+
+def test_where_nobody_may_trace_the_reason_stands_in_the_row(monkeypatch):
+    monkeypatch.setattr(trace_points, "unavailable", lambda: "/sys/kernel/tracing: Permission denied")
+    found = row("recv, socket")
+    assert (found.traced, found.trace) == (None, "not known: /sys/kernel/tracing: Permission denied")
+    assert found.thread == APPLICATION
 
 
 # What is refused
