@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from iolab.drawing.palette import FAINT, INK, LOOKS
+from iolab.drawing.palette import FAINT, LOOKS
 from iolab.drawing.picture import Picture, bar, legend, legend_inches
 from iolab.drawing.words import duration
 
@@ -46,7 +46,7 @@ def draw_aio_ways(rows: Sequence[dict]) -> Picture:
         picture.text(
             0.635, (foot + ROW_IN * (len(rows) - number - 0.5)) / height, _numbers(row), fontsize=8, va="center"
         )
-    picture.text(0.015, 1 - 0.2 / height, finding(rows), fontsize=11, fontweight="bold", color=INK, va="center")
+    picture.headline(1 - 0.2 / height, finding(rows))
     about = (
         "one run each, a socket pair, in a new process with one thread · a helper thread of the C library reads in each"
     )

@@ -53,7 +53,7 @@ def draw_calibration(calibration: Calibration) -> Picture:
     handles = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
     picture.legend(handles.values(), handles.keys(), loc="lower left", bbox_to_anchor=(0.015, 0.06 / height),
                    ncols=PER_LINE, frameon=False, fontsize=7.5, borderaxespad=0)  # fmt: skip
-    picture.text(0.015, 1 - 0.2 / height, finding(calibration), fontsize=11, fontweight="bold", va="center")
+    picture.headline(1 - 0.2 / height, finding(calibration))
     for line, text in enumerate(signature_of(calibration)):
         picture.text(0.015, 1 - (0.42 + 0.16 * line) / height, text, fontsize=7.5, color=FAINT, va="center")
     return picture

@@ -60,7 +60,7 @@ def draw_comparison(timelines: Sequence[Timeline]) -> Picture:
             for number, lane in enumerate(helpers):
                 right = column + WIDTH / 2 - HELPER_WIDTH + 0.01
                 draw_column(picture, axes, (right + (number + 0.5) * room, room), timeline, lane, zero, unit)
-    picture.text(0.015, 1 - 0.2 / height, _finding(timelines), fontsize=11, fontweight="bold", va="center")
+    picture.headline(1 - 0.2 / height, _finding(timelines))
     picture.text(0.015, 1 - 0.36 / height, signed, fontsize=7.5, color=FAINT, va="top")
     legend(picture, states)
     return picture

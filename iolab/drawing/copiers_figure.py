@@ -71,7 +71,7 @@ def draw_copiers(rows: Sequence[dict], truth: Sequence[dict], recorded: str) -> 
     for width, witness in zip(WIDTHS, WITNESSES, strict=True):
         picture.text(left, 1 - 0.8 / height, witness, fontsize=8, va="center", fontweight="bold")
         left += width
-    picture.text(0.015, 1 - 0.2 / height, finding(found), fontsize=11, fontweight="bold", color=INK, va="center")
+    picture.headline(1 - 0.2 / height, finding(found))
     about = f"one read a row; both witnesses of this machine saw the same read · recorded: {recorded}"
     picture.text(0.015, 1 - 0.44 / height, about, fontsize=7.5, color=FAINT, va="center")
     return picture

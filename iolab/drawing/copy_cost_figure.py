@@ -45,7 +45,7 @@ def draw_copy_costs(rows: Sequence[CopyCost]) -> Picture:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.legend(loc="upper left", frameon=False, fontsize=8.5)
-    picture.text(0.015, 0.965, _finding(rows), fontsize=11, fontweight="bold", va="center")
+    picture.headline(0.965, _finding(rows))
     about = f"loopback TCP, all bytes queued before each call · medians of {min(row.repeats for row in rows)}, taken in turn · both axes logarithmic"
     picture.text(0.015, 0.915, about, fontsize=7.5, color=FAINT, va="center")
     return picture

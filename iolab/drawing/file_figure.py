@@ -41,7 +41,7 @@ def draw_files(rows: Sequence[dict]) -> Picture:
         axes = picture.add_axes((0.135, (top - 0.26 - inches) / height, 0.6, inches / height))
         _panel(picture, axes, each)
         top -= PANEL_IN + inches
-    picture.text(0.015, 1 - 0.2 / height, finding(rows), fontsize=11, fontweight="bold", va="center")
+    picture.headline(1 - 0.2 / height, finding(rows))
     picture.text(0.015, 1 - 0.36 / height, _signature(rows), fontsize=7.5, color=FAINT, va="top")
     handles = [
         Patch(facecolor=LOOKS[state].colour, hatch=LOOKS[state].hatch, edgecolor=INK, linewidth=0.4, label=meaning)

@@ -31,9 +31,7 @@ def draw_order(timelines: Sequence[Timeline]) -> Picture:
         top -= inches
     axes.set_xlabel("milliseconds since the call", fontsize=8, labelpad=1)
     models = " and ".join(each.model for each in timelines)
-    picture.text(
-        0.015, 1 - 0.2 / height, f"{models}: {_finding(timelines)}", fontsize=11, fontweight="bold", va="center"
-    )
+    picture.headline(1 - 0.2 / height, f"{models}: {_finding(timelines)}")
     picture.text(0.015, 1 - 0.36 / height, signed, fontsize=7.5, color=FAINT, va="top")
     legend(picture, states)
     return picture

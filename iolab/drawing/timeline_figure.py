@@ -144,7 +144,7 @@ def _zoom(picture, overview, detail, left: float, right: float) -> None:
 
 
 def _head(picture, timeline: Timeline) -> None:
-    picture.text(0.015, 0.972, title(timeline), fontsize=11, fontweight="bold", va="center")
+    picture.headline(0.972, title(timeline))
     first, *lines = signature(timeline) + ["overview: a bar thinner than a pixel is drawn as a hair line"]
     for height, text in ((0.940, first), (0.912, " · ".join(lines))):
         picture.text(0.015, height, text, fontsize=7.5, color=FAINT, va="center")

@@ -53,19 +53,19 @@ def fetching(timeline: Timeline) -> str:
 
 
 def _fetched(timeline: Timeline, lanes: Sequence[str]) -> list[str]:
-    fetched: dict[str, list[int]] = {"without a CPU": [], "wake-up": [], "wake-up and copy": [], "copy": []}
+    fetched = {"without a CPU": [0, 0], "wake-up": [0, 0], "wake-up and copy": [0, 0], "copy": [0, 0]}
     amid = False
     for span in (span for lane in lanes for span in timeline.lane(lane)):
-        if span.state == "handover":
-            fetched["wake-up and copy" if span.nbytes else "wake-up"].append(span.duration_ns)
-        elif span.state in ("copy", "runnable"):
-            fetched["copy" if span.state == "copy" else "without a CPU"].append(span.duration_ns)
+        if span.state in ("handover", "copy", "runnable"):
+            waking = "wake-up and copy" if span.nbytes else "wake-up"
+            entry = fetched[{"handover": waking, "copy": "copy", "runnable": "without a CPU"}[span.state]]
+            entry[0] += span.duration_ns
+            entry[1] += span.state != "copy" or span.nbytes is not None  # a copy that was interrupted is one
         amid = amid or (span.state == "user" and bool(span.nbytes))
-    parts = [
-        f"{what} {duration(sum(times))}" + (f" in {len(times)} calls" if len(times) > 1 else "")
-        for what, times in fetched.items()
-        if sum(times)
-    ]
+    parts = []
+    for what, (total, count) in fetched.items():
+        often = f", {count} times" if what == "without a CPU" else f" in {count} calls"
+        parts += [f"{what} {duration(total)}" + often * (count > 1)] * bool(total)
     return parts + ["copied in the midst of its own work"] * amid
 
 

@@ -118,21 +118,17 @@ def remove_left_behind() -> list[str]:
 
 
 def leave_nothing() -> None:
-    """For a program that ends in this very moment: closes all its descriptors but the first three, and ends its tracing.
-
-    An instance can only be removed once nobody has one of its files open. What is refused stays for the next start.
-    """
+    """Before a program ends at once: close all but its first three descriptors, which hold instances; trace no more."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     with suppress(OSError):
         folder, own = where()
         if own:
             remove_left_behind()
-            return
-        held = lock(folder)  # refused where another program of this user is tracing in it
-        for file, text in (("tracing_on", "0"), ("set_event", "\n"), ("trace", "\n")):
-            with open(f"{folder}/{file}", "w") as opened_file:
-                opened_file.write(text)
-        os.close(held)
+        else:
+            lock(folder)  # refused where another program of this user is tracing in it; ends with this one
+            for file, text in (("tracing_on", "0"), ("set_event", "\n"), ("trace", "\n")):
+                with open(f"{folder}/{file}", "w") as opened_file:
+                    opened_file.write(text)
 
 
 def _alive(process_id: int) -> bool:

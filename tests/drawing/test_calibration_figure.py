@@ -90,7 +90,7 @@ def test_the_tables_have_a_row_for_each_boundary_and_one_for_each_series():
     assert errors.rows[0][5:] == ["100", "2.98 µs", "4.92 µs", "early", "100 %", "9 µs"]
     assert reads.rows[0][2:] == ["200", "3", "100 %", "100 %", "0", "55 µs", "50 µs", "1.100", "49 µs"]
     assert reads.rows[1][6] == "2"
-    assert reads_table(WEAK).rows[0][4:] == ["-", "-", "not told", "-", "-", "-"]
+    assert reads_table(WEAK).rows[0][4:] == ["-", "-", "not told", "-", "-", "-", "-"]
 
 
 def test_what_was_left_out_is_told_with_its_reason():

@@ -20,6 +20,7 @@ from iolab.drawing import (
     span_table,
 )
 from iolab.drawing.palette import ARROWS, LOOKS
+from iolab.drawing.picture import Picture
 from iolab.models import MODELS, blocking, multiplexing_epoll, nonblocking
 from iolab.recorded import text_of
 from iolab.recording.assembling import timeline_of
@@ -264,3 +265,11 @@ def test_nothing_to_draw_is_refused_in_words():
     for draw in (draw_comparison, draw_order):
         with pytest.raises(ValueError, match="at least one"):
             draw([])
+
+
+@pytest.mark.parametrize("words", ["short", "a finding of many words, " * 6 + "which is far too long for this figure"])
+def test_a_headline_fits_into_its_picture(words):
+    picture = Picture(9.6, 3, words)
+    picture.headline(0.9, words)
+    assert overlapping(picture) == []
+    assert picture.texts[0].get_text() == words
