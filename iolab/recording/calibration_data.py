@@ -73,7 +73,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """`reads` reads of one model and size.
+    """`reads` reads of one model and size, and where there is a witness as many beside it.
 
     `discarded`: reads that could not be used, by reason; `silent`: reads of which a rung had nothing to say, by rung and
     reason. Of the `chains` that were looked at, `complete` had all boundaries by trace points, and `ordered` in the

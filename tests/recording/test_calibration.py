@@ -16,7 +16,7 @@ from iolab.recording import calibration
 from iolab.recording.calibration import calibrate
 from iolab.recording.calibration_data import Calibration, Row, distances, percentile
 from iolab.recording.claims import BOUNDARIES, CLAIMANTS, claims_of, in_order, unfit
-from iolab.recording.evidence import ALL, clock, kernel_stamp, switch_record, trace_points, witness
+from iolab.recording.evidence import clock, kernel_stamp, switch_record, trace_points, witness
 from iolab.recording.evidence.clock import Counters
 from iolab.recording.moment import Moment
 from iolab.recording.observation import Observation
@@ -132,18 +132,20 @@ def test_a_chain_that_leaves_the_call_is_out_of_order():
 
 @pytest.fixture
 def staged(monkeypatch):
-    """calibrate() with reads that are given, one after the other, and with rungs that are given."""
+    """calibrate() with reads that are given, one after the other, those beside the witness apart; and with rungs."""
 
-    def stage(reads, rungs=(clock, kernel_stamp, witness, switch_record, trace_points), missing=None):
-        waiting = iter(reads)
+    def stage(reads, beside=(), rungs=(clock, kernel_stamp, witness, switch_record, trace_points), missing=None):
+        waiting, watched = iter(reads), iter(beside)
+
+        def observe(model, scenario, evidence):
+            if witness in evidence:
+                return next(watched, None) or read_of(whole())
+            if switch_record in evidence:
+                return next(waiting)
+            return read_of([], 166_000 if trace_points in evidence else 160_000)
+
         monkeypatch.setattr(calibration, "rungs_up_to", lambda name: (list(rungs), missing or {}))
-        monkeypatch.setattr(
-            calibration,
-            "observe",
-            lambda model, scenario, evidence: (
-                next(waiting) if evidence == ALL else read_of([], 166_000 if trace_points in evidence else 160_000)
-            ),
-        )
+        monkeypatch.setattr(calibration, "observe", observe)
         return calibrate(nbytes=(NBYTES,), reads=len(reads)).series[0]
 
     return stage
@@ -156,21 +158,22 @@ def test_every_read_that_is_not_used_is_counted_with_its_reason(staged):
         "chain incomplete: copy starts not traced": 1,
         "never asleep: data was there before": 1,
     }
-    assert (series.reads, series.chains, series.complete, series.ordered) == (4, 3, 2, 2)
-    assert {len(row.claims) for row in series.rows} == {2}
+    assert (series.reads, series.chains, series.complete, series.ordered) == (4, 3 + 4, 2 + 4, 2 + 4)
+    assert {len(row.claims) for row in series.rows if row.rung != "witness"} == {2}
+    assert {len(row.claims) for row in series.rows if row.rung == "witness"} == {4}
 
 
 def test_a_chain_in_the_wrong_order_is_discarded_as_such(staged):
     wrong = moved(whole(), "data-ready", 139_000)
     series = staged([read_of(wrong)])
     assert series.discarded == {"trace points out of order": 1}
-    assert (series.chains, series.complete, series.ordered) == (1, 1, 0)
+    assert (series.chains, series.complete, series.ordered) == (2, 2, 1)
 
 
 def test_a_witness_that_was_away_is_counted_and_its_reads_serve_the_other_rungs(staged):
     away = [each for each in whole() if each.source != witness.NAME]
     backwards = moved(moved(whole(), "copy-start", 144_000, witness.NAME), "copy-end", 143_500, witness.NAME)
-    series = staged([read_of(away), read_of(backwards), read_of(whole())])
+    series = staged([read_of(whole())] * 3, [read_of(away), read_of(backwards), read_of(whole())])
     assert series.silent == {"witness: away": 1, "witness: out of order": 1}
     assert series.discarded == {}
     counts = {(row.boundary, row.rung): len(row.claims) for row in series.rows}
@@ -203,7 +206,7 @@ def test_traced_and_untraced_reads_alternate_and_their_medians_make_the_ratio(st
 
 def test_without_trace_points_the_best_rung_is_the_measure_and_is_named(staged):
     weaker = [each for each in whole() if each.source in (switch_record.NAME, witness.NAME)]
-    series = staged([read_of(weaker)], (clock, kernel_stamp, witness, switch_record), {"tracepoints": "refused"})
+    series = staged([read_of(weaker)], (), (clock, kernel_stamp, witness, switch_record), {"tracepoints": "refused"})
     against = {(row.boundary, row.rung): row.against for row in series.rows}
     assert against == {("block begins", "clock"): "switch-record", ("data ready", "clock"): "kernel-stamp"}
     assert series.ratio is None
