@@ -1,12 +1,15 @@
 """Which trace points are switched on for one run, with which filters, and which may be missing in a kernel.
 
-    calls, switches, signals     of the threads of the reader, and of every thread that is born later
+    calls                        of the threads of the reader
+    switches, signals, copies    of these, and of every thread that is born later
     sockets                      of those that are read, in whatever thread: the sender's context makes data ready
     io_uring, block              few, and sorted out afterwards
 
-Two facts that surprise:
+Three facts that surprise:
 * A thread that the kernel makes for io_uring is not announced as a fork, so "trace my children" does not follow it. But
   it has one of the next numbers: a range of them is let through, and strangers are sorted out later (by task_newtask).
+* Such a stranger may be a program that has just begun to work hard. Its calls, some hundred thousand in a second, would
+  push everything else out of the buffer: so of the young there are switches and copies, and no calls.
 * io_uring_task_work_run passes every 0.3 µs while SQPOLL spins, with a count of 0: the filter keeps those away.
 """
 
@@ -23,7 +26,7 @@ REQUIRED = (
 )  # fmt: skip
 READY, READY_BEFORE_6_3, PAGES = "sock/sk_data_ready", "tcp/tcp_probe", "filemap/mm_filemap_get_pages"
 MOST_THREADS = 40  # a filter is a text of at most one page
-BORN_MEANWHILE = 2000  # threads of the whole machine, in one run
+BORN_MEANWHILE = 500  # threads of the whole machine, in one run
 FIRST_ID = 300  # where numbers begin anew: RESERVED_PIDS, linux/pid.c
 
 
@@ -47,15 +50,17 @@ def switch_on(instance: Instance, thread_ids: list[int], sockets: Sockets, fds: 
     def ours(field: str = "common_pid") -> str:
         return of_threads(field, thread_ids, last_id, most_id)
 
+    known = "||".join(f"common_pid=={each}" for each in sorted(thread_ids[:MOST_THREADS]))
+    copying = ours() if len(thread_ids) <= MOST_THREADS else ""  # else any of them may be the one that is left out
     by_socket = "||".join(f"skaddr=={address:#x}" for address in sockets.addresses)
     wanted = {
-        "raw_syscalls/sys_enter": ours(),
-        "raw_syscalls/sys_exit": ours(),
+        "raw_syscalls/sys_enter": known,
+        "raw_syscalls/sys_exit": known,
         "sched/sched_switch": f"{ours('prev_pid')}||{ours('next_pid')}",
         "sched/sched_waking": ours("pid"),
-        "task/task_newtask": "",
+        "task/task_newtask": ours(),
         "task/task_rename": ours(),
-        "skb/skb_copy_datagram_iovec": "",
+        "skb/skb_copy_datagram_iovec": copying,
         "tcp/tcp_rcv_space_adjust": by_socket,
         "skb/consume_skb": ours(),
         RECEIVED: ours(),
@@ -66,7 +71,7 @@ def switch_on(instance: Instance, thread_ids: list[int], sockets: Sockets, fds: 
         "io_uring/io_uring_task_add": "",
         "io_uring/io_uring_task_work_run": "count>0",
         "io_uring/io_uring_local_work_run": "count>0",
-        "io_uring/io_uring_complete": "",
+        "io_uring/io_uring_complete": copying,
         "io_uring/io_uring_queue_async_work": ours(),
     }
     if not instance.has(READY):
