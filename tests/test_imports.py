@@ -16,8 +16,8 @@ import iolab
 PACKAGE = Path(iolab.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = (  # from the ground
-    "calls", "recorder", "kernel", "models", "aio_demo", "recorded", "recording", "drawing", "doctor", "exercises",
-    "command_line",
+    "calls", "recorder", "kernel", "models", "servers", "aio_demo", "recorded", "recording", "drawing", "doctor",
+    "exercises", "command_line",
 )  # fmt: skip
 GROUND = ("calls", "kernel")
 COMMAND_LINE = ("__main__", "commands", "options")  # more files of the highest floor
