@@ -8,9 +8,9 @@ Two facts that surprise:
 * Whoever is one byte wrong here reads a body as the next request: request smuggling is nothing else. So what two
   programs could understand differently (both lengths, two lengths, "+5", chunked twice) is refused, never guessed.
 
-Therefore a body takes exactly its own bytes from the front of the buffer and leaves the next request alone. A chunked
-one can end only at an empty line: the parser, which does not say how far it came, is given the bytes up to the next one,
-and asked whether that was the end.
+Therefore a body takes exactly its own bytes from the front of the buffer and leaves the next request alone. The parser
+of chunks does not say how far it came; but its end can only be an end of line, so it is given one line after the other,
+and asked after each whether that was the last.
 
 RFC 9112 6 and 7.1.
 """
@@ -47,7 +47,6 @@ class ChunkedBody:
         self.content = bytearray()
         self._limits, self._chunking_left = limits, limits.chunking
         self._complete = False
-        self._last = b""  # the two bytes before the buffer: an empty line may begin there
         self._parser = httptools.HttpRequestParser(self)
         self._parser.feed_data(_CHUNKED_HEAD)
 
@@ -56,21 +55,11 @@ class ChunkedBody:
         while buffer and not self._complete:
             # No longer than what is left for chunking, and one: so an error and a limit come in the same order,
             # in whatever pieces the bytes arrive.
-            end = self._empty_line(buffer, self._chunking_left + 1)
-            piece = bytes(buffer[:end])
-            del buffer[:end]
-            self._last = (self._last + piece)[-2:]
+            most = self._chunking_left + 1
+            piece = bytes(buffer[: buffer.find(b"\n", 0, most) + 1 or most])
+            del buffer[: len(piece)]
             self._feed(piece)
         return self._complete
-
-    def _empty_line(self, buffer: bytearray, most: int) -> int:
-        """How many bytes lead up to the next empty line, inclusive; `most` where there is none before."""
-        start = self._last + bytes(buffer[:2])
-        for end in range(1, min(len(buffer), 2, most) + 1):
-            if start[: len(self._last) + end].endswith(b"\n\r\n"):
-                return end
-        found = buffer.find(b"\n\r\n", 0, most)
-        return found + 3 if found >= 0 else most
 
     def _feed(self, piece: bytes) -> None:
         before = len(self.content)

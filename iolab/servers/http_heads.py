@@ -37,11 +37,11 @@ class Head:
             del buffer[:2]
         if buffer and not 32 < buffer[0] < 127 and buffer != b"\r":
             raise Refused(400, "the first byte is none of HTTP's")  # but TLS's, for example, which waits for an answer
-        limits = self._limits
-        end = _EMPTY_LINE.search(buffer, max(0, self._searched - 2), limits.head)
+        limits, searched = self._limits, self._searched
         self._searched = len(buffer)
-        if len(buffer) >= limits.request_line and buffer.find(b"\n", 0, limits.request_line) < 0:
+        if searched < limits.request_line <= len(buffer) and buffer.find(b"\n", 0, limits.request_line) < 0:
             raise Refused(414, f"the request line has more than {limits.request_line} bytes")
+        end = _EMPTY_LINE.search(buffer, max(0, searched - 2), limits.head)
         if end is not None:
             head = bytes(buffer[: end.end()])
             del buffer[: end.end()]

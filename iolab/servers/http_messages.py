@@ -14,8 +14,9 @@ Three facts that surprise:
 
 For the server that uses it:
 * Answers go out in the order of the events: a Continue and a Refusal, too, wait until all before them are sent.
-* After each answer to a Request: answered(). After a Refusal, or where stays_open() says no: close, but linger
-  (http_refusal). Phase "closed" means that no request will come any more.
+* After each answer to a Request: answered(). After the answer to one whose keep_alive is False, and after a Refusal:
+  close, but linger (http_refusal). Phase "closed" means that no request will come any more.
+* To close after an answer for another reason: encode(response, request._replace(keep_alive=False)).
 * Time-outs count from when the phase began, not from the last byte: else one byte a minute holds a connection for ever.
 
 RFC 9112 9.3.2, 9.6; RFC 9110 10.1.1.
@@ -23,6 +24,7 @@ RFC 9112 9.3.2, 9.6; RFC 9110 10.1.1.
 
 from typing import NamedTuple
 
+from iolab.servers.http_bodies import ChunkedBody, SizedBody
 from iolab.servers.http_heads import Head
 from iolab.servers.http_limits import STANDARD, Limits
 from iolab.servers.http_refusal import Refusal, Refused, refuse
@@ -47,8 +49,9 @@ class HttpConnection:
         self._limits = limits
         self._buffer = bytearray()
         self._head = Head(limits)
+        self._begin = b""  # of the head that is being judged
         self._request: Request | None = None  # its head is read, its body is coming
-        self._body = None
+        self._body: SizedBody | ChunkedBody | None = None
         self._unanswered = 0
         self._peer_ended = self._closed = False
 
@@ -84,10 +87,10 @@ class HttpConnection:
 
     def timed_out(self) -> list[Event]:
         """The server's patience is over: a Refusal when a request has begun; closed in any case."""
-        begun = self.phase in (HEADER, BODY)
-        events = [refuse(408, "the request did not become complete in time", self._method())] if begun else []
+        if self.phase in (HEADER, BODY):
+            return [self._refusal(408, "the request did not become complete in time")]
         self._close()
-        return events
+        return []
 
     def _events(self) -> list[Event]:
         events: list[Event] = []
@@ -97,8 +100,7 @@ class HttpConnection:
             if self._peer_ended and self.phase in (HEADER, BODY):
                 raise Refused(400, "the request ends before it is complete")
         except Refused as refused:
-            events.append(refuse(refused.status, refused.reason, self._method()))
-            self._close()
+            events.append(self._refusal(refused.status, refused.reason))
         if self._peer_ended and self.phase == IDLE:
             self._close()
         return events
@@ -109,6 +111,7 @@ class HttpConnection:
             head = self._head.take(self._buffer)
             if head is None:
                 return False
+            self._begin = head[:5]
             self._request, self._body, awaited = read_head(head, self._limits)
             if awaited and not self._buffer:
                 events.append(Continue())
@@ -120,13 +123,15 @@ class HttpConnection:
         self._unanswered += 1
         if not self._request.keep_alive:
             self._close()
-        self._request = self._body = None
+        self._request, self._body, self._begin = None, None, b""
         return True
 
-    def _method(self) -> str:
-        return self._request.method if self._request else "HEAD" if self._buffer.startswith(b"HEAD ") else ""
+    def _refusal(self, status: int, reason: str) -> Refusal:
+        is_head = (self._begin or self._buffer).startswith(b"HEAD ")  # whose refusal has no body either
+        self._close()
+        return refuse(status, reason, "HEAD" if is_head else "")
 
     def _close(self) -> None:
         self._closed = True
         self._buffer.clear()
-        self._request = self._body = None
+        self._request, self._body, self._begin = None, None, b""

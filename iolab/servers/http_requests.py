@@ -50,13 +50,9 @@ class _Fields:
 
     def __init__(self) -> None:
         self.pairs: list[tuple[bytes, bytes]] = []
-        self.complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.pairs.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        self.complete = True
 
 
 def read_head(head: bytes, limits: Limits) -> tuple[Request, SizedBody | ChunkedBody | None, bool]:
@@ -105,15 +101,12 @@ def _headers(head: bytes, method: str, limits: Limits) -> dict[str, str]:
 
 def _parts(method: str, target: str) -> tuple[str, str, str | None]:
     """Path, query and, where the target names one, host."""
-    host = None
-    if target == "*" and method == "OPTIONS":
-        return "*", "", None
+    host, whole = None, "*" if method == "OPTIONS" else "/"  # whole: where an address names no path
     if absolute := _ABSOLUTE.fullmatch(target):
-        host, path, query = absolute.groups()
-        target = (path or ("*" if method == "OPTIONS" else "/")) + query
-    if not target.startswith(("/", "*")) or "#" in target or not _HOST.fullmatch(host or ""):
-        raise Refused(400, "the target must be a path, or an address of http")
+        host, target = absolute[1], (absolute[2] or whole) + absolute[3]
     path, _, query = target.partition("?")
+    if "#" in target or not (path.startswith("/") or target == whole) or not _HOST.fullmatch(host or ""):
+        raise Refused(400, "the target must be a path, or an address of http")
     return path, query, host
 
 

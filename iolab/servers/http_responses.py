@@ -27,11 +27,9 @@ from typing import NamedTuple
 
 TEXT = "text/plain; charset=utf-8"
 RETRY_AFTER_S = 1
-CLOSING = frozenset(
-    (400, 408, 413, 414, 417, 431, 501, 503, 505)
-)  # the rest of the stream is not to be trusted, or too much
 _BODILESS = frozenset((204, 304))
-_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: ?[\t -~\x80-\xff]*")  # RFC 9110, 5.1 and 5.5
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
+_VALUE = re.compile(r"[\t -~\x80-\xff]*")  # RFC 9110, 5.5
 
 
 class Response(NamedTuple):
@@ -50,30 +48,31 @@ def plain(status: int, text: str, *headers: tuple[str, str]) -> Response:
     return Response(status, f"{text}\n".encode(), TEXT, headers)
 
 
-def stays_open(response: Response, request) -> bool:
-    """Whether the connection may serve another request after this one (`request`: a Request or a Refusal)."""
-    return request.keep_alive and response.status not in CLOSING
-
-
 def encode(response: Response, request, date: str | None = None) -> bytes:
-    """The bytes to send; `date` is now unless given. ValueError for a header that would break the message."""
+    """The bytes that answer `request` (a Request or a Refusal); `date` is now unless given.
+
+    ValueError for a status that HTTP does not have, and for a header that would break the message.
+    """
     status, body, content_type, headers = response
     lines = [_status_line(status), f"Date: {date or _date(int(time.time()))}"]
     if body:
-        lines.append(f"Content-Type: {content_type}")
+        lines.append(_field("Content-Type", content_type))
     if status not in _BODILESS:
         lines.append(f"Content-Length: {len(body)}")
-    for name, value in headers:
-        lines.append(f"{name}: {value}")
-    if not stays_open(response, request):
+    lines += [_field(name, value) for name, value in headers]
+    if not request.keep_alive:
         lines.append("Connection: close")
     elif request.version == "1.0":
         lines.append("Connection: keep-alive")
-    for line in lines[2:] if headers or content_type is not TEXT else ():
-        if not _FIELD.fullmatch(line):
-            raise ValueError(f"a header of a response must be one line of printable characters, not {line!r}")
     head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
     return head if request.method == "HEAD" or status in _BODILESS else head + body
+
+
+@lru_cache(maxsize=1000)
+def _field(name: str, value: str) -> str:
+    if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+        raise ValueError(f"a header must be a token and one line of printable Latin-1, not {name!r}: {value!r}")
+    return f"{name}: {value}"
 
 
 @lru_cache(maxsize=2)
@@ -83,7 +82,6 @@ def _date(second: int) -> str:
 
 @lru_cache
 def _status_line(status: int) -> str:
-    try:
-        return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        raise ValueError(f"status must be one of http.HTTPStatus, not {status!r}") from None
+    if status < 200:
+        raise ValueError(f"status must be that of a final response, from 200 on, not {status!r}")
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"  # ValueError: "299 is not a valid HTTPStatus"
