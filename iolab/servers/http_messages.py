@@ -14,8 +14,8 @@ Three facts that surprise:
 
 For the server that uses it:
 * Answers go out in the order of the events: a Continue and a Refusal, too, wait until all before them are sent.
-* After each answer to a Request: answered(). After the answer to one whose keep_alive is False, and after a Refusal:
-  close, but linger (http_refusal). Phase "closed" means that no request will come any more.
+* After each answer to a Request: answered(). After a Refusal, and where stays_open(response, request) says no: close,
+  but linger (http_refusal). Phase "closed" means that no request will come any more.
 * To close after an answer for another reason: encode(response, request._replace(keep_alive=False)).
 * Time-outs count from when the phase began, not from the last byte: else one byte a minute holds a connection for ever.
 

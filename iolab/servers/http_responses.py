@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 TEXT = "text/plain; charset=utf-8"
 RETRY_AFTER_S = 1
+_CLOSING = frozenset((408, 413, 503))  # also where an application says so: it has had enough, for now or of this client
 _BODILESS = frozenset((204, 304))
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")  # RFC 9110, 5.5
@@ -48,6 +49,11 @@ def plain(status: int, text: str, *headers: tuple[str, str]) -> Response:
     return Response(status, f"{text}\n".encode(), TEXT, headers)
 
 
+def stays_open(response: Response, request) -> bool:
+    """Whether another request may follow on this connection; encode says the same to the client."""
+    return request.keep_alive and response.status not in _CLOSING
+
+
 def encode(response: Response, request, date: str | None = None) -> bytes:
     """The bytes that answer `request` (a Request or a Refusal); `date` is now unless given.
 
@@ -60,7 +66,7 @@ def encode(response: Response, request, date: str | None = None) -> bytes:
     if status not in _BODILESS:
         lines.append(f"Content-Length: {len(body)}")
     lines += [_field(name, value) for name, value in headers]
-    if not request.keep_alive:
+    if not stays_open(response, request):
         lines.append("Connection: close")
     elif request.version == "1.0":
         lines.append("Connection: keep-alive")
