@@ -1,0 +1,128 @@
+"""What a server is apart from its loop: who is connected, who answers, and how it stops.
+
+    listener ── Acceptor ── HttpHandler, HttpHandler, ...      of a reactor, or of a proactor
+                            └─ answer(handler) ── application.handle(request)
+                                               └─ slow ── worker ── post ── handle_answer(response)
+    stop()   no more accepted ── the idle closed ── the last answers ── stop_s ── stop() again: now
+
+Two facts that surprise:
+* A server that stops must not close an idle connection at once: a request may lie in the kernel, sent before anybody
+  knew. So the loop turns for GRACE_S more, and then whoever is still silent is closed.
+* What a stop must never wait for is the clients: one that reads nothing would keep the server up for ever. Hence the
+  deadline, after which what is left is cut off.
+
+The loop is a Reactor or a Proactor: both have run, stop, post, call_after, close, and that is all that is needed here.
+"""
+
+import logging
+import socket
+from contextlib import suppress
+
+from iolab.servers.http_responses import Response, plain
+from iolab.servers.server_limits import USUAL, ServerLimits
+from iolab.servers.steps import StepNoter, unnoted
+from iolab.servers.worker_pool import WorkerPool
+
+log = logging.getLogger("iolab.servers")
+GRACE_S = 0.1
+LAST_WORK_S = 1.0  # for work whose client is not there any more
+REFUSED_AT_ONCE = 64  # beyond limits.connections: so many are told 503; the next ones wait in the listener's queue
+
+
+class HttpServer:
+    """`application` has handle(request) -> Response and slow(request) -> bool; `new_acceptor(server)` starts to accept.
+
+    It closes listener and loop with itself. All but stop() is for the thread that runs it.
+    """
+
+    def __init__(self, loop, new_acceptor, listener: socket.socket, application, limits=USUAL, step=unnoted) -> None:
+        self.loop, self.listener, self.application = loop, listener, application
+        self.limits: ServerLimits = limits
+        self.step: StepNoter = step
+        self.handlers: set = set()  # one for each connection, from accept to close
+        self._pool = WorkerPool(limits.threads)
+        self._stopping = self._closed = False
+        self._acceptor = new_acceptor(self)
+
+    def run(self) -> None:
+        """Serve until stop(); closes everything, also after Ctrl-C."""
+        try:
+            self.loop.run()
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        """Finish what is under way, then run() returns; called again, at once. Any thread may call it, at any time."""
+        with suppress(ValueError):  # it is closed already
+            self.loop.post(self._stop)
+
+    def close(self) -> None:
+        """Cut everything off, and give it back; again is harmless."""
+        if not self._closed:
+            self._closed = True
+            try:
+                self._acceptor.close()
+                for handler in list(self.handlers):
+                    handler.close()
+            finally:
+                self.loop.close()
+                self.listener.close()
+                self._pool.close(LAST_WORK_S)
+
+    # For Acceptor and HttpHandler
+
+    @property
+    def crowded(self) -> bool:
+        """Whether one more connection is to be told 503."""
+        return len(self.handlers) >= self.limits.connections
+
+    @property
+    def overcrowded(self) -> bool:
+        """Whether one more is too many even to be told so."""
+        return len(self.handlers) >= self.limits.connections + REFUSED_AT_ONCE
+
+    def answer(self, handler) -> None:
+        """Let the application answer what `handler`'s client has asked, in order."""
+        conversation = handler.conversation
+        conversation.ending = self._stopping
+        while (request := conversation.next_request()) is not None:
+            self.step(4, handler.fd)
+            if self.application.slow(request):
+                self._pool.submit(self._answer_in_worker, handler, request)
+                return
+            conversation.answer(self._response(handler, request))
+
+    def gone(self, handler) -> None:
+        """`handler` has closed its connection."""
+        self.handlers.discard(handler)
+        if self._stopping and not self.handlers:
+            self.loop.stop()
+
+    def _answer_in_worker(self, handler, request) -> None:
+        response = self._response(handler, request)
+        with suppress(ValueError):  # the loop was closed meanwhile, and the client is gone
+            self.loop.post(handler.handle_answer, response)
+
+    def _response(self, handler, request) -> Response:
+        self.step(5, handler.fd)
+        try:
+            return self.application.handle(request)
+        except Exception:
+            log.exception("%s %s: the application has raised", request.method, request.target)
+            return plain(500, "the server could not do this")
+
+    def _stop(self) -> None:
+        if self._stopping:
+            self.loop.stop()
+            return
+        self._stopping = True
+        self._acceptor.close()
+        self.loop.call_after(GRACE_S, self._close_the_silent)
+        self.loop.call_after(self.limits.stop_s, self.loop.stop)
+
+    def _close_the_silent(self) -> None:
+        for handler in list(self.handlers):
+            if handler.conversation.silent:
+                handler.close()
+        if not self.handlers:
+            self.loop.stop()
