@@ -1,0 +1,150 @@
+"""The bookstore's books and orders, in one SQLite file: what has been acknowledged is there, whatever happens next.
+
+    place_order   BEGIN IMMEDIATE ─ take from stock ─ insert ─ COMMIT ── fdatasync ──> returns ──> 201 Created
+    kill -9 here: nothing happened                   ^^^^^^ or here: it happened, and nobody has been told
+
+Three facts that surprise:
+* Nothing but the sync makes it last: a write(2) that returned is in the kernel's memory. kill -9 does not touch that, a
+  power cut does. In WAL mode SQLite syncs at every commit only with synchronous=FULL; NORMAL may lose the last ones.
+* In WAL mode readers do not wait for the writer, nor it for them; writers wait for each other. BEGIN IMMEDIATE waits in
+  the beginning; a transaction that begins by reading may find at its first write that it has to start anew.
+* close(2) of any descriptor of a file drops all locks that the process holds on it (fcntl(2), POSIX record locks): to
+  copy the file with open() and read() in this process, while it is used, can corrupt it.
+
+Therefore one connection for each call under way, lent from a stack: so there are as many as ever ran at the same time,
+whichever threads they ran in. Within the process writers queue for a lock, because SQLite's own waiting is polling.
+
+sqlite.org: wal.html, pragma.html#pragma_synchronous, howtocorrupt.html.
+"""
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from iolab.servers.bookstore_titles import TITLES
+
+BUSY_S = 5.0  # so long one process waits for another one's transaction
+_OURS = 0x626F6F6B  # "book", in the file's header (PRAGMA application_id)
+_SCHEMA = (
+    "CREATE TABLE books (isbn TEXT PRIMARY KEY, title TEXT NOT NULL, author TEXT NOT NULL, year INTEGER NOT NULL,"
+    " price_cents INTEGER NOT NULL, stock INTEGER NOT NULL CHECK (stock >= 0)) STRICT",
+    "CREATE TABLE orders (id INTEGER PRIMARY KEY AUTOINCREMENT, isbn TEXT NOT NULL REFERENCES books, quantity INTEGER"
+    " NOT NULL CHECK (quantity > 0), total_cents INTEGER NOT NULL, ordered_at TEXT NOT NULL) STRICT",
+    f"PRAGMA application_id = {_OURS}",
+)
+
+
+class OutOfStock(Exception):
+    """`stock` is what there is."""
+
+    def __init__(self, stock: int) -> None:
+        super().__init__(stock)
+        self.stock = stock
+
+
+class Database:
+    """Any thread may call; not a forked child. ValueError for a file that cannot be one; sqlite3.Error as SQLite says."""
+
+    def __init__(self, path: str | os.PathLike, copies: int) -> None:
+        self._path = os.path.abspath(path)  # also of ":memory:", which would be another database in each connection
+        self._process_id = os.getpid()
+        self._idle: list[sqlite3.Connection] = []
+        self._writing = threading.Lock()
+        self._closed = False
+        try:
+            with self._connection() as connection:
+                self._create(connection, copies)
+        except sqlite3.Error as error:
+            self.close()
+            raise ValueError(f"path must be a file for SQLite, not {self._path!r}: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def rows(self, query: str, *values) -> list[dict]:
+        """What a SELECT finds, each row by the names of its columns."""
+        with self._connection() as connection:
+            return [dict(row) for row in connection.execute(query, values)]
+
+    def place_order(self, isbn: str, quantity: int) -> dict | None:
+        """The order, which is in the file for good; None where there is no such book. OutOfStock."""
+        with self._writing, self._connection() as connection, _transaction(connection):
+            taken = connection.execute(
+                "UPDATE books SET stock = stock - ?1 WHERE isbn = ?2 AND stock >= ?1 RETURNING price_cents",
+                (quantity, isbn),
+            ).fetchall()
+            if not taken:
+                book = connection.execute("SELECT stock FROM books WHERE isbn = ?", (isbn,)).fetchone()
+                if book is None:
+                    return None
+                raise OutOfStock(book["stock"])
+            order = connection.execute(
+                "INSERT INTO orders (isbn, quantity, total_cents, ordered_at) VALUES (?, ?, ?, strftime('%Y-%m-%dT%H:%M:%SZ')) RETURNING *",
+                (isbn, quantity, quantity * taken[0]["price_cents"]),
+            ).fetchall()
+            return dict(order[0])
+
+    def close(self) -> None:
+        """What is under way ends first, and closes its connection itself; afterwards calls raise ValueError."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        if self._closed:
+            raise ValueError("the bookstore is closed")
+        if os.getpid() != self._process_id:  # sqlite.org/howtocorrupt.html, 2.6
+            raise RuntimeError("the bookstore was opened by another process: open it after the fork")
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._open()
+        try:
+            yield connection
+        finally:
+            self._idle.append(connection)
+            if self._closed:
+                self.close()
+
+    def _open(self) -> sqlite3.Connection:
+        # Lent to one thread at a time, which need not be the one that opened it; transactions are ours to begin.
+        connection = sqlite3.connect(self._path, BUSY_S, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")  # macOS, where fsync(2) stops at the drive's cache
+        return connection
+
+    def _create(self, connection: sqlite3.Connection, copies: int) -> None:
+        with _transaction(connection):  # of several processes that start together, one creates
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            if application != _OURS:
+                if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                    raise ValueError(f"path must be a bookstore or new, and {self._path!r} is another database")
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+                insert = f"INSERT INTO books VALUES (?, ?, ?, ?, ?, {copies})"
+                connection.executemany(insert, TITLES)
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")  # stays in the file
+                return
+            except sqlite3.OperationalError:  # another process does the same: here SQLite does not wait by itself
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
