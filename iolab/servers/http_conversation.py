@@ -60,7 +60,7 @@ class Conversation:
 
     def next_request(self) -> Request | None:
         """The request that is to be answered now, by answer(); None while there is none."""
-        while self._events and self._answering is None and not self._full and not self._last_answer_given:
+        while self._events and self._answering is None and not self._full:
             event = self._events.popleft()
             if isinstance(event, Request):
                 self._answering = event
@@ -104,14 +104,13 @@ class Conversation:
     @property
     def wants_output(self) -> bool:
         """Whether there is something to send, or will be as soon as there is room."""
-        return self.unsent > 0 or (len(self._events) > 0 and self._answering is None)
+        return bool(self.unsent or (self._events and self._answering is None))
 
     @property
     def finished(self) -> bool:
         """Nothing is left to be sent, and nothing will be: to be closed if the client has ended, else to linger."""
-        if self.unsent or self._answering is not None or (self._events and not self._last_answer_given):
-            return False
-        return self._last_answer_given or self._connection.phase == CLOSED
+        busy = self.unsent or self._events or self._answering
+        return not busy and (self._last_answer_given or self._connection.phase == CLOSED)
 
     @property
     def silent(self) -> bool:

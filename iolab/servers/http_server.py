@@ -40,8 +40,9 @@ class HttpServer:
         self.limits: ServerLimits = limits
         self.step: StepNoter = step
         self.handlers: set = set()  # one for each connection, from accept to close
-        self._pool = WorkerPool(limits.threads)
-        self._stopping = self._closed = False
+        self.cut_off = 0  # clients whose requests were not answered when it was closed
+        self.pool = WorkerPool(limits.threads)
+        self.stopping = self._closed = False
         self._acceptor = new_acceptor(self)
 
     def run(self) -> None:
@@ -60,14 +61,17 @@ class HttpServer:
         """Cut everything off, and give it back; again is harmless."""
         if not self._closed:
             self._closed = True
+            talks = [handler.conversation for handler in self.handlers]
+            self.cut_off = sum(not (talk.finished or talk.silent) for talk in talks)
             try:
                 self._acceptor.close()
                 for handler in list(self.handlers):
                     handler.close()
+                self.pool.close(LAST_WORK_S)
+                self.loop.handle_events(0)  # what has been posted last
             finally:
                 self.loop.close()
                 self.listener.close()
-                self._pool.close(LAST_WORK_S)
 
     # For Acceptor and HttpHandler
 
@@ -84,26 +88,22 @@ class HttpServer:
     def answer(self, handler) -> None:
         """Let the application answer what `handler`'s client has asked, in order."""
         conversation = handler.conversation
-        conversation.ending = self._stopping
+        conversation.ending = self.stopping
         while (request := conversation.next_request()) is not None:
             self.step(4, handler.fd)
             if self.application.slow(request):
-                self._pool.submit(self._answer_in_worker, handler, request)
+                self.pool.submit(self._answer_in_worker, handler, request)
                 return
-            conversation.answer(self._response(handler, request))
+            conversation.answer(self.respond(handler, request))
 
     def gone(self, handler) -> None:
         """`handler` has closed its connection."""
         self.handlers.discard(handler)
-        if self._stopping and not self.handlers:
+        if self.stopping and not self.handlers:
             self.loop.stop()
 
-    def _answer_in_worker(self, handler, request) -> None:
-        response = self._response(handler, request)
-        with suppress(ValueError):  # the loop was closed meanwhile, and the client is gone
-            self.loop.post(handler.handle_answer, response)
-
-    def _response(self, handler, request) -> Response:
+    def respond(self, handler, request) -> Response:
+        """The application's answer, or 500. Any thread may call it."""
         self.step(5, handler.fd)
         try:
             return self.application.handle(request)
@@ -111,18 +111,22 @@ class HttpServer:
             log.exception("%s %s: the application has raised", request.method, request.target)
             return plain(500, "the server could not do this")
 
+    def _answer_in_worker(self, handler, request) -> None:
+        response = self.respond(handler, request)
+        with suppress(ValueError):  # the loop was closed meanwhile, and the client is gone
+            self.loop.post(handler.handle_answer, response)
+
     def _stop(self) -> None:
-        if self._stopping:
+        if self.stopping:
             self.loop.stop()
             return
-        self._stopping = True
+        self.stopping = True
         self._acceptor.close()
         self.loop.call_after(GRACE_S, self._close_the_silent)
         self.loop.call_after(self.limits.stop_s, self.loop.stop)
 
     def _close_the_silent(self) -> None:
         for handler in list(self.handlers):
-            if handler.conversation.silent:
-                handler.close()
+            handler.close_if_silent()
         if not self.handlers:
             self.loop.stop()

@@ -68,14 +68,12 @@ class HttpHandler:
         self._server.step(3, self.fd)
         if not completion.more:
             self._receiving = None
-        if self._closed:
-            return
         if completion.result < 0 and not self._pausing:  # ECONNRESET: the client has gone
             self.close()
-            return
-        if completion.result >= 0:
-            self.conversation.received(completion.data or b"")  # which copies: the data is only lent
-        self.go_on()
+        elif not self._closed:
+            if completion.result >= 0:
+                self.conversation.received(completion.data or b"")  # which copies: the data is only lent
+            self.go_on()
 
     def handle_send(self, completion: Completion) -> None:
         """All of it went, or nothing will."""
@@ -96,14 +94,16 @@ class HttpHandler:
 
     def handle_timeout(self) -> None:
         """Too long in one state."""
-        if self.conversation.timed_out():
-            self.go_on()
-        else:
-            self.close()
+        (self.go_on if self.conversation.timed_out() else self.close)()
 
     def handle_error(self, error: Exception) -> None:
         """A mistake of ours: this client has lost."""
         self.close()
+
+    def close_if_silent(self) -> None:
+        """The server stops, and nobody is asking for anything here."""
+        if self.conversation.silent:
+            self.close()
 
     def go_on(self) -> None:
         """Answer what was asked, start to send it, close if all is said; else see that what comes is received."""

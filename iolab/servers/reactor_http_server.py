@@ -87,14 +87,16 @@ class HttpHandler:
 
     def handle_timeout(self) -> None:
         """Too long in one state."""
-        if self.conversation.timed_out():
-            self.go_on()
-        else:
-            self.close()
+        (self.go_on if self.conversation.timed_out() else self.close)()
 
     def handle_error(self, error: Exception) -> None:
         """A mistake of ours: this client has lost."""
         self.close()
+
+    def close_if_silent(self) -> None:
+        """The server stops, and nobody is asking for anything here."""
+        if self.conversation.silent:
+            self.close()
 
     def go_on(self) -> None:
         """Answer what was asked, send what can be sent, close if all is said; else say what to be told of next."""

@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 
@@ -56,6 +56,13 @@ def pairs(count: int = 1):
                 sock.close()
 
 
+def fill(sock: socket.socket) -> None:
+    """Send until the kernel takes no more."""
+    with suppress(BlockingIOError):
+        while True:
+            sock.send(bytes(1 << 16))
+
+
 class Handler:
     """Notes what it is told of, and then calls what a test has given it."""
 
@@ -100,9 +107,7 @@ def test_the_end_of_a_stream_is_input(reactor):
 
 def test_output_is_told_when_there_is_room_again(reactor):
     with pairs() as ([ours], [peer]):
-        with pytest.raises(BlockingIOError):
-            while True:
-                ours.send(bytes(1 << 16))
+        fill(ours)
         handler = Handler(ours)
         reactor.register_handler(handler, WRITE)
         reactor.handle_events(0)
@@ -148,9 +153,8 @@ def test_a_descriptor_that_is_not_open_is_refused_and_not_registered():
         handler = Handler(ours)
         handler.fd = number = os.dup(ours.fileno())
         os.close(number)
-        with pytest.raises(OSError) as refused:
+        with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
             reactor.register_handler(handler, READ)
-        assert refused.value.errno == errno.EBADF
         reactor.remove_handler(handler)
         reactor.handle_events(0)
 
@@ -225,9 +229,7 @@ def test_a_reset_is_told_to_one_that_waits_for_room_only(reactor):
         sock, _ = listener.accept()
         with sock:
             sock.setblocking(False)
-            with pytest.raises(BlockingIOError):
-                while True:
-                    sock.send(bytes(1 << 16))
+            fill(sock)
             failures = []
 
             def look(handler):
