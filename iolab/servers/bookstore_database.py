@@ -20,21 +20,10 @@ sqlite.org: wal.html, pragma.html#pragma_synchronous, howtocorrupt.html.
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from iolab.servers.bookstore_titles import TITLES
-
-BUSY_S = 5.0  # so long one process waits for another one's transaction
-_OURS = 0x626F6F6B  # "book", in the file's header (PRAGMA application_id)
-_SCHEMA = (
-    "CREATE TABLE books (isbn TEXT PRIMARY KEY, title TEXT NOT NULL, author TEXT NOT NULL, year INTEGER NOT NULL,"
-    " price_cents INTEGER NOT NULL, stock INTEGER NOT NULL CHECK (stock >= 0)) STRICT",
-    "CREATE TABLE orders (id INTEGER PRIMARY KEY AUTOINCREMENT, isbn TEXT NOT NULL REFERENCES books, quantity INTEGER"
-    " NOT NULL CHECK (quantity > 0), total_cents INTEGER NOT NULL, ordered_at TEXT NOT NULL) STRICT",
-    f"PRAGMA application_id = {_OURS}",
-)
+from iolab.servers.bookstore_file import connect, create, transaction
 
 
 class OutOfStock(Exception):
@@ -56,13 +45,10 @@ class Database:
         self._closed = False
         try:
             with self._connection() as connection:
-                self._create(connection, copies)
-        except sqlite3.Error as error:
+                create(connection, copies)
+        except (sqlite3.Error, ValueError) as error:
             self.close()
-            raise ValueError(f"path must be a file for SQLite, not {self._path!r}: {error}") from error
-        except BaseException:
-            self.close()
-            raise
+            raise ValueError(f"path must be a bookstore, or new, not {self._path!r}: {error}") from error
 
     def rows(self, query: str, *values) -> list[dict]:
         """What a SELECT finds, each row by the names of its columns."""
@@ -71,7 +57,7 @@ class Database:
 
     def place_order(self, isbn: str, quantity: int) -> dict | None:
         """The order, which is in the file for good; None where there is no such book. OutOfStock."""
-        with self._writing, self._connection() as connection, _transaction(connection):
+        with self._writing, self._connection() as connection, transaction(connection):
             taken = connection.execute(
                 "UPDATE books SET stock = stock - ?1 WHERE isbn = ?2 AND stock >= ?1 RETURNING price_cents",
                 (quantity, isbn),
@@ -102,49 +88,10 @@ class Database:
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = self._open()
+            connection = connect(self._path)
         try:
             yield connection
         finally:
             self._idle.append(connection)
             if self._closed:
                 self.close()
-
-    def _open(self) -> sqlite3.Connection:
-        # Lent to one thread at a time, which need not be the one that opened it; transactions are ours to begin.
-        connection = sqlite3.connect(self._path, BUSY_S, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA fullfsync = ON")  # macOS, where fsync(2) stops at the drive's cache
-        return connection
-
-    def _create(self, connection: sqlite3.Connection, copies: int) -> None:
-        with _transaction(connection):  # of several processes that start together, one creates
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            if application != _OURS:
-                if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                    raise ValueError(f"path must be a bookstore or new, and {self._path!r} is another database")
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-                insert = f"INSERT INTO books VALUES (?, ?, ?, ?, ?, {copies})"
-                connection.executemany(insert, TITLES)
-        deadline = time.monotonic() + BUSY_S
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")  # stays in the file
-                return
-            except sqlite3.OperationalError:  # another process does the same: here SQLite does not wait by itself
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
