@@ -6,8 +6,8 @@
 Two facts that surprise:
 * "Create it if it is not there" is two steps for whoever looks first and creates then: of two that start together both
   see nothing. Only what is asked inside the transaction is still true at its end.
-* SQLite waits for another one's transaction by itself (the busy time-out), but not for the change to WAL: that one
-  fails at once with "database is locked", and has to be tried again.
+* SQLite waits for another one's transaction by itself (the busy time-out), but not where two would wait for each other:
+  of two that change to WAL together, one fails at once with "database is locked", and has to try again.
 
 The header carries a mark of ours (application_id): another program's database is refused, and stays as it is.
 

@@ -95,7 +95,7 @@ class HttpConnection:
     def _events(self) -> list[Event]:
         events: list[Event] = []
         try:
-            while not self._closed and self._unanswered < self._limits.pipelined and self._progress(events):
+            while self._buffer and self._unanswered < self._limits.pipelined and self._progress(events):
                 pass
             if self._peer_ended and self.phase in (HEADER, BODY):
                 raise Refused(400, "the request ends before it is complete")

@@ -71,9 +71,7 @@ def read_head(head: bytes, limits: Limits) -> tuple[Request, SizedBody | Chunked
         raise Refused(400, "Host must be one host, with a port or without")
     if host is not None:
         headers["host"] = host
-    wishes = {wish.strip(" \t") for wish in headers.get("connection", "").lower().split(",")}
-    keep_alive = "close" not in wishes and (version == "1.1" or "keep-alive" in wishes)
-    request = Request(method, target, path, query, version, headers, b"", keep_alive)
+    request = Request(method, target, path, query, version, headers, b"", _keep_alive(version, headers))
     body = _body(request, limits)
     return request, body, _awaits_continue(request) and body is not None
 
@@ -108,6 +106,13 @@ def _parts(method: str, target: str) -> tuple[str, str, str | None]:
     if "#" in target or not (path.startswith("/") or target == whole) or not _HOST.fullmatch(host or ""):
         raise Refused(400, "the target must be a path, or an address of http")
     return path, query, host
+
+
+def _keep_alive(version: str, headers: dict[str, str]) -> bool:
+    if "connection" not in headers:
+        return version == "1.1"
+    wishes = {wish.strip(" \t") for wish in headers["connection"].lower().split(",")}
+    return "close" not in wishes and (version == "1.1" or "keep-alive" in wishes)
 
 
 def _body(request: Request, limits: Limits) -> SizedBody | ChunkedBody | None:

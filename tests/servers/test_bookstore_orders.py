@@ -14,9 +14,11 @@ from contextlib import closing
 
 import pytest
 
+from iolab.servers import bookstore_file
 from iolab.servers.bookstore import Bookstore
 from iolab.servers.bookstore_titles import TITLES
 from iolab.servers.http_requests import Request
+from tests.left_behind import nothing_left_behind
 
 FIRST = TITLES[0].isbn
 KILLS = 12
@@ -155,6 +157,56 @@ def test_an_order_is_synced_before_it_is_acknowledged(tmp_path):
             calls.append(synced)
             synced = False
     assert calls == [True] * norders
+
+
+def test_a_transaction_that_has_to_wait_waits_in_the_beginning(tmp_path, monkeypatch):
+    """One that had read before would find that what it read is not true any more."""
+    monkeypatch.setattr(bookstore_file, "BUSY_S", 0.05)
+    Bookstore(tmp_path / "b").close()
+    with (
+        closing(bookstore_file.connect(tmp_path / "b")) as one,
+        closing(bookstore_file.connect(tmp_path / "b")) as other,
+    ):
+        begun, locked = [], pytest.raises(sqlite3.OperationalError, match="locked")
+        with bookstore_file.transaction(one), locked, bookstore_file.transaction(other):
+            begun.append("too early")
+        with bookstore_file.transaction(other):
+            begun.append("in its turn")
+        assert begun == ["in its turn"]
+
+
+def test_a_change_to_wal_that_is_refused_is_tried_again(tmp_path, monkeypatch):
+    """A reader is in the way here, for longer than SQLite waits; it ends when ours waits by itself."""
+    path = tmp_path / "b"
+    Bookstore(path).close()
+    monkeypatch.setattr(bookstore_file, "BUSY_S", 0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        assert other.execute("PRAGMA journal_mode = DELETE").fetchall() == [("delete",)]
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(bookstore_file.connect(path)) as ours:
+        reading, waits = other.execute("SELECT * FROM books"), []
+        reading.fetchone()
+        monkeypatch.setattr(bookstore_file.time, "sleep", lambda seconds: waits.append(seconds) or reading.close())
+        monkeypatch.setattr(bookstore_file, "BUSY_S", 60)
+        bookstore_file.create(ours, 1)
+        assert len(waits) == 1
+        assert other.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+def test_an_order_under_way_when_the_bookstore_closes_ends_first_and_then_gives_its_file_back(tmp_path):
+    path, statuses = tmp_path / "b", []
+    with nothing_left_behind():
+        bookstore = Bookstore(path)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # the order has to wait for it
+            thread = threading.Thread(target=lambda: statuses.append(bookstore.handle(order_one()).status))
+            thread.start()
+            while bookstore._database._idle:  # until the order has taken the connection
+                thread.join(0.001)
+            bookstore.close()
+            other.execute("COMMIT")
+            thread.join()
+    assert statuses == [201]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is Unix's")

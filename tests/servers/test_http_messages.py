@@ -218,8 +218,10 @@ def test_a_bare_lf_is_refused_when_the_head_is_over_and_not_waited_for():
     assert refused(b"GET / HTTP/1.1\nHost: a\n\n") == 400
 
 
-def test_a_client_that_begins_with_tls_is_refused_at_its_first_byte():
-    assert refused(b"\x16") == 400
+@pytest.mark.parametrize("first", [b"\x16", b" ", b"\n", b"\0", b"\x7f", b"\xff"])
+def test_a_first_byte_that_no_method_has_is_refused_at_once(first):
+    """0x16 is that of TLS, whose client would wait for an answer."""
+    assert refused(first) == 400
 
 
 def test_what_was_complete_before_the_fault_is_a_request():
@@ -262,17 +264,20 @@ def test_each_limit_is_exact_and_has_its_status():
     assert refused(most.replace(HOST, HOST + b"Y: b\r\n")) == 431
 
 
-@pytest.mark.parametrize("endless", [b"GET /", b"a", b"GET /a HTTP/1.1\r\nX: ", b"GET /a HTTP/1.1\r\nX: y\r\n"])
-def test_a_head_without_end_is_refused_at_its_limit(endless):
-    connection = HttpConnection(SMALL)
-    connection.receive(endless)
-    found, nbytes = [], len(endless)
-    while not found and nbytes < 1000:
-        found = connection.receive(b"a: b\r\n" if endless.endswith(b"\n") else b"a")
-        nbytes += 6 if endless.endswith(b"\n") else 1
-    line_ends = b"\r\n" in endless
-    assert found[0].response.status == (431 if line_ends else 414)
-    assert nbytes <= (SMALL.head + 5 if line_ends else SMALL.request_line)
+@pytest.mark.parametrize(
+    ("begin", "unit", "status", "limit"),
+    [
+        (b"GET /", b"a", 414, SMALL.request_line), (b"", b"a", 414, SMALL.request_line),
+        (b"GET /a HTTP/1.1\r\nX: ", b"a", 431, SMALL.head), (b"GET /a HTTP/1.1\r\n", b"a: b\r\n", 431, SMALL.head),
+    ],
+)  # fmt: skip
+def test_a_head_without_end_is_refused_at_its_limit(begin, unit, status, limit):
+    connection, nbytes = HttpConnection(SMALL), 0
+    for byte in begin + unit * 300:
+        nbytes += 1
+        if found := connection.receive(bytes([byte])):
+            break
+    assert ([each.response.status for each in found], nbytes) == ([status], limit)
 
 
 def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes():
@@ -294,6 +299,13 @@ def test_extensions_trailers_and_zeros_have_a_limit_together(waste):
     around = len(waste % b"") - (3 if b"abc" in waste else 0)
     assert request(CHUNKED + waste % (b"0" * (SMALL.chunking - around))).method == "POST"
     assert refused(CHUNKED + waste % (b"0" * (SMALL.chunking - around + 1))) == 413
+
+
+def test_of_a_limit_and_an_error_behind_it_the_limit_comes_first_in_whatever_pieces():
+    sent = CHUNKED + b"1;" + b"a" * (SMALL.chunking - 1) + b"\0"
+    assert refused(sent) == 413
+    connection = HttpConnection(SMALL)
+    assert [each.response.status for byte in sent for each in connection.receive(bytes([byte]))] == [413]
 
 
 def test_many_small_chunks_have_a_limit_too():
@@ -513,6 +525,7 @@ ENDLESS = {
     "chunk": (CHUNKED + b"%x\r\n" % (1 << 40), b"a" * 4096),
     "chunks": (CHUNKED, b"1\r\na\r\n" * 1000),
     "requests": (b"", GET * 100),
+    "what follows a refusal": (b"no\r\n\r\n", b"a" * 4096),
     "bodies": (b"", (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + b"a" * 60000) * 2),
 }
 
@@ -529,7 +542,7 @@ def test_no_client_can_make_us_hold_more_than_the_limits(kind):
         held += connection.receive(first)
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(10_000_000 // len(more)):
-            if connection.phase in (FULL, CLOSED):
+            if connection.phase == FULL:
                 break
             held += connection.receive(more)
         most = tracemalloc.get_traced_memory()[1] - before
@@ -540,6 +553,16 @@ def test_no_client_can_make_us_hold_more_than_the_limits(kind):
         allowed if kind == "bodies" else limits.head + limits.body + limits.chunking + 8 * len(more) + 200_000
     )
     assert connection.phase == IDLE if kind == "empty lines" else connection.phase in (FULL, CLOSED)
+
+
+def test_what_follows_a_refusal_in_the_same_piece_is_not_kept():
+    tracemalloc.start()
+    try:
+        connection = HttpConnection()
+        connection.receive(b"no\r\n\r\n" + b"a" * 10_000_000)
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
