@@ -41,9 +41,14 @@ class HttpServer:
         self.step: StepNoter = step
         self.handlers: set = set()  # one for each connection, from accept to close
         self.cut_off = 0  # clients whose requests were not answered when it was closed
-        self.pool = WorkerPool(limits.threads)
         self.stopping = self._closed = False
-        self._acceptor = new_acceptor(self)
+        try:
+            self.pool = WorkerPool(limits.threads)
+            self._acceptor = new_acceptor(self)
+        except BaseException:
+            loop.close()
+            listener.close()
+            raise
 
     def run(self) -> None:
         """Serve until stop(); closes everything, also after Ctrl-C."""

@@ -81,10 +81,10 @@ class HttpHandler:
                 self._sock.close()
 
     def _go_on(self) -> None:
-        """Answer what was asked, send all of it, then wait for more."""
+        """Answer one request, or send, or wait for more: whatever comes next."""
         conversation = self.conversation
         conversation.ending = self._server.stopping
-        while (request := conversation.next_request()) is not None:
+        if not conversation.unsent and (request := conversation.next_request()) is not None:
             self._server.step(4, self.fd)
             conversation.answer(self._server.respond(self, request))
         try:
