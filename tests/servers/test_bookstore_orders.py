@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
@@ -176,20 +177,25 @@ def test_a_transaction_that_has_to_wait_waits_in_the_beginning(tmp_path, monkeyp
 
 
 def test_a_change_to_wal_that_is_refused_is_tried_again(tmp_path, monkeypatch):
-    """A reader is in the way here, for longer than SQLite waits; it ends when ours waits by itself."""
-    path = tmp_path / "b"
-    Bookstore(path).close()
+    """A reader comes when the tables are made, stays for longer than SQLite waits, and goes when ours waits by itself."""
+    path, waits = tmp_path / "b", []
     monkeypatch.setattr(bookstore_file, "BUSY_S", 0.05)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        assert other.execute("PRAGMA journal_mode = DELETE").fetchall() == [("delete",)]
     with closing(sqlite3.connect(path, isolation_level=None)) as other, closing(bookstore_file.connect(path)) as ours:
-        reading, waits = other.execute("SELECT * FROM books"), []
-        reading.fetchone()
-        monkeypatch.setattr(bookstore_file.time, "sleep", lambda seconds: waits.append(seconds) or reading.close())
-        monkeypatch.setattr(bookstore_file, "BUSY_S", 60)
+        reading = other.cursor()
+
+        def deadline_is_set() -> float:
+            reading.execute("SELECT * FROM books").fetchone()
+            return 0
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            reading.close()
+
+        monkeypatch.setattr(bookstore_file, "time", SimpleNamespace(monotonic=deadline_is_set, sleep=wait))
         bookstore_file.create(ours, 1)
-        assert len(waits) == 1
-        assert other.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
+    assert len(waits) == 1
+    with closing(sqlite3.connect(path)) as fresh:
+        assert fresh.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
