@@ -40,45 +40,53 @@ class SizedBody:
         return self._missing == 0
 
 
+class _Decoded:
+    """What llhttp calls back. Not the body itself: parser and body would hold each other until a garbage collection."""
+
+    def __init__(self) -> None:
+        self.content, self.complete = bytearray(), False
+
+    def on_body(self, data: bytes) -> None:
+        self.content += data
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+
 class ChunkedBody:
     """Chunks, decoded; extensions and trailers are checked and dropped."""
 
     def __init__(self, limits: Limits) -> None:
-        self.content = bytearray()
         self._limits, self._chunking_left = limits, limits.chunking
-        self._complete = False
-        self._parser = httptools.HttpRequestParser(self)
+        self._decoded = _Decoded()
+        self._parser = httptools.HttpRequestParser(self._decoded)
         self._parser.feed_data(_CHUNKED_HEAD)
+
+    @property
+    def content(self) -> bytearray:
+        return self._decoded.content
 
     def take(self, buffer: bytearray) -> bool:
         """Take what is mine from the front of `buffer`; whether the body is complete."""
-        while buffer and not self._complete:
+        while buffer and not self._decoded.complete:
             # No longer than what is left for chunking, and one: so an error and a limit come in the same order,
             # in whatever pieces the bytes arrive.
             most = self._chunking_left + 1
             piece = bytes(buffer[: buffer.find(b"\n", 0, most) + 1 or most])
             del buffer[: len(piece)]
             self._feed(piece)
-        return self._complete
+        return self._decoded.complete
 
     def _feed(self, piece: bytes) -> None:
-        before = len(self.content)
+        before, wrong = len(self.content), ""
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserError as error:
-            self._check_size()
-            raise Refused(400, f"chunked coding: {error}") from None
-        self._check_size()
+            wrong = f"chunked coding: {error}"
+        if len(self.content) > self._limits.body:  # before what was wrong, if anything was
+            raise Refused(413, f"the body has more than the {self._limits.body} bytes that are allowed")
+        if wrong:
+            raise Refused(400, wrong)
         self._chunking_left -= len(piece) - (len(self.content) - before)
         if self._chunking_left < 0:
             raise Refused(413, f"chunk sizes, extensions and trailers have more than {self._limits.chunking} bytes")
-
-    def _check_size(self) -> None:
-        if len(self.content) > self._limits.body:
-            raise Refused(413, f"the body has more than {self._limits.body} bytes, which are allowed")
-
-    def on_body(self, data: bytes) -> None:
-        self.content += data
-
-    def on_message_complete(self) -> None:
-        self._complete = True

@@ -15,7 +15,7 @@ Two facts that surprise:
 
 Therefore a connection holds at most one head and `pipelined` bodies, and what has not been looked at yet.
 
-RFC 9110 15.5.14, 15.5.15; RFC 6585 5; RFC 9112 2.3, 3, 7.1.
+RFC 9110 2.3, 15.5.14, 15.5.15; RFC 6585 5; RFC 9112 3, 7.1.
 """
 
 from dataclasses import dataclass, fields

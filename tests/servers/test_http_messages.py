@@ -1,5 +1,6 @@
 """HTTP without sockets, held against the standard's own words (RFC 9110, 9112), h11 as a client, and curl's requests."""
 
+import gc
 import re
 import time
 import tracemalloc
@@ -563,6 +564,17 @@ def test_what_follows_a_refusal_in_the_same_piece_is_not_kept():
         assert tracemalloc.get_traced_memory()[0] < 100_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("sent", [GET, CHUNKED + b"1\r\na\r\n0\r\n\r\n", CHUNKED + b"no\r\n", CHUNKED], ids=repr)
+def test_what_a_request_took_is_given_back_without_a_garbage_collection(sent):
+    gc.collect()
+    gc.disable()
+    try:
+        events(sent)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
