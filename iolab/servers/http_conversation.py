@@ -10,7 +10,7 @@ Two facts that surprise:
   the close makes the kernel send a reset, and a reset throws away what the client has not read yet. So the sending
   side is shut down first, and what comes is dropped until the client closes, too: lingering. RFC 9112, 9.6.
 
-It never waits, and asks no clock: `waiting_for` says for what the server waits, and the server knows how long.
+It never waits, and asks no clock: `waiting_for` says for what, and the server knows for how long.
 """
 
 from collections import deque
@@ -30,7 +30,7 @@ class Conversation:
 
     __slots__ = (
         "_limits", "_connection", "_events", "_answering", "_answers", "_answers_ready", "_leaving", "_nbytes_sent",
-        "_full", "_last_answer_given", "_dropped", "ended", "ending", "lingering", "unsent",
+        "_full", "_last_answer_given", "_dropped", "_acknowledged", "ended", "ending", "lingering", "unsent",
     )  # fmt: skip
 
     def __init__(self, limits: ServerLimits = USUAL) -> None:
@@ -39,10 +39,10 @@ class Conversation:
         self._answering: Request | None = None
         self._answers, self._answers_ready = 0, []
         self._leaving: bytes | memoryview = b""
-        self._nbytes_sent = self._dropped = 0
+        self._nbytes_sent = self._acknowledged = self._dropped = 0
         self._full = self._last_answer_given = False
         self.ended = False  # the client sends no more
-        self.ending = False  # set by the server: it stops, the next answer is the last one
+        self.ending = False  # set by the server: it stops; what has been asked by now is answered
         self.lingering = False  # set by the server: the sending side is shut down, what still comes is dropped
         self.unsent = 0  # bytes
 
@@ -74,7 +74,7 @@ class Conversation:
     def answer(self, response: Response) -> None:
         """To the request that next_request() gave."""
         request, self._answering = self._answering, None
-        request = request._replace(keep_alive=False) if self.ending else request
+        request = request._replace(keep_alive=False) if self.ending and not self._events else request
         data = encode(response, request)
         if stays_open(response, request):
             self._put(data)
@@ -127,15 +127,16 @@ class Conversation:
         if self._answering is not None:
             return APPLICATION, self._answers
         if self.unsent or self._events:
-            return READER, self._nbytes_sent
-        return (LINGERING, 0) if self.lingering else (self._connection.phase, self._answers)
+            return READER, self._nbytes_sent + self._acknowledged
+        return (LINGERING, self._acknowledged) if self.lingering else (self._connection.phase, self._answers)
 
-    def timed_out(self) -> bool:
-        """The patience for that is over; whether there is something to say, 408, or else close at once."""
-        if self.waiting_for()[0] not in (HEADER, BODY):
-            return False
-        self._events += self._connection.timed_out()
-        return True
+    def timed_out(self, acknowledged: int) -> bool:
+        """The patience for that is over; whether to go on, since the client reads or is to be told 408; or else close."""
+        what, before, self._acknowledged = self.waiting_for()[0], self._acknowledged, acknowledged
+        if what in (READER, LINGERING):
+            return acknowledged > before
+        self._events += self._connection.timed_out() if what in (HEADER, BODY) else ()
+        return what in (HEADER, BODY)
 
     def _put(self, data: bytes) -> None:
         self._answers += 1

@@ -127,6 +127,8 @@ class HttpServer:
             return
         self.stopping = True
         self._acceptor.close()
+        for handler in self.handlers:
+            handler.conversation.ending = True
         self.loop.call_after(GRACE_S, self._close_the_silent)
         self.loop.call_after(self.limits.stop_s, self.loop.stop)
 

@@ -17,6 +17,7 @@ from contextlib import suppress
 
 from iolab.models.completion import Completion, Operation
 from iolab.models.completion_queue import CompletionQueue
+from iolab.servers.acknowledged import acknowledged
 from iolab.servers.http_conversation import Conversation
 from iolab.servers.http_responses import Response
 from iolab.servers.http_server import HttpServer
@@ -94,7 +95,7 @@ class HttpHandler:
 
     def handle_timeout(self) -> None:
         """Too long in one state."""
-        (self.go_on if self.conversation.timed_out() else self.close)()
+        (self.go_on if self.conversation.timed_out(acknowledged(self.fd)) else self.close)()
 
     def handle_error(self, error: Exception) -> None:
         """A mistake of ours: this client has lost."""

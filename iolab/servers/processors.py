@@ -1,7 +1,7 @@
 """The mechanisms that a proactor can stand on, each made large enough for a server, and how many clients it bears.
 
     io-uring     one receive for each client, in the kernel; no thread, no buffer before there are bytes
-    linux-aio    one POLL for each client, in the kernel; the bytes are read by this thread when it submits the read
+    linux-aio    one POLL for each client, out of fs.aio-max-nr for the whole machine; this thread reads the bytes itself
     posix-aio    one thread of the C library for each client that is silent, and one more for each that does not read
     threads      the same, with threads of our own
 
@@ -23,7 +23,7 @@ from iolab.servers.http_server import REFUSED_AT_ONCE
 from iolab.servers.server_limits import USUAL, ServerLimits
 
 BEYOND = REFUSED_AT_ONCE + 2  # clients that are told 503; the listener, and the wake-up
-FEW = ServerLimits(connections=400)
+FEW, SOME = ServerLimits(connections=400), ServerLimits(connections=2048)
 RING, POOL = {"entries": 256, "cq_entries": 8192}, (256, 1 << 13)
 
 
@@ -53,7 +53,7 @@ def _threads(limits: ServerLimits):
 
 PROCESSORS = {
     "io-uring": BackEnd(_io_uring, io_uring.unavailable, USUAL),
-    "linux-aio": BackEnd(_linux_aio, linux_aio.unavailable, USUAL),
+    "linux-aio": BackEnd(_linux_aio, linux_aio.unavailable, SOME),
     "posix-aio": BackEnd(_posix_aio, posix_aio.unavailable, FEW),
     "threads": BackEnd(_threads, threads.unavailable, FEW),
 }

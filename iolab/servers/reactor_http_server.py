@@ -15,6 +15,7 @@ import socket
 from contextlib import suppress
 
 from iolab.models.readiness import READ, WRITE, Demultiplexer
+from iolab.servers.acknowledged import acknowledged
 from iolab.servers.http_conversation import Conversation
 from iolab.servers.http_responses import Response
 from iolab.servers.http_server import HttpServer
@@ -87,7 +88,7 @@ class HttpHandler:
 
     def handle_timeout(self) -> None:
         """Too long in one state."""
-        (self.go_on if self.conversation.timed_out() else self.close)()
+        (self.go_on if self.conversation.timed_out(acknowledged(self.fd)) else self.close)()
 
     def handle_error(self, error: Exception) -> None:
         """A mistake of ours: this client has lost."""

@@ -30,8 +30,8 @@ class ServerLimits:
     idle_s: float = 60.0  # between two requests, and before the first
     header_s: float = 10.0  # from a request's first byte to its empty line
     body_s: float = 30.0  # from there to its end
-    reader_s: float = 30.0  # without one byte of a response being taken
-    linger_s: float = 2.0  # after the last response, for the client to close
+    reader_s: float = 30.0  # without one byte of a response being acknowledged; looked at once in that time
+    linger_s: float = 1.0  # likewise after the last response, until the client closes
     linger_nbytes: int = 1 << 20  # dropped meanwhile
     stop_s: float = 4.0  # from stop() on, for what is under way
     high_water: int = 1 << 18

@@ -22,6 +22,7 @@ from time import monotonic
 from iolab.models.multiplexing_poll import PollDemultiplexer
 from iolab.models.multiplexing_poll import unavailable as no_poll
 from iolab.models.multiplexing_select import SelectDemultiplexer
+from iolab.servers.acknowledged import acknowledged
 from iolab.servers.http_conversation import Conversation
 from iolab.servers.http_server import REFUSED_AT_ONCE, HttpServer
 from iolab.servers.reactor import Reactor
@@ -105,7 +106,7 @@ class HttpHandler:
                 self._server.step(3, self.fd)
                 conversation.received(data)
         except TimeoutError:
-            if not conversation.timed_out():
+            if not conversation.timed_out(acknowledged(self.fd)):
                 raise
 
     def _gone(self) -> None:
