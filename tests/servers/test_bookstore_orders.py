@@ -1,5 +1,6 @@
 """What an acknowledged order is worth: beside other threads and processes, after kill -9, and by what strace(1) sees."""
 
+import inspect
 import json
 import os
 import random
@@ -213,6 +214,35 @@ def test_an_order_under_way_when_the_bookstore_closes_ends_first_and_then_gives_
             other.execute("COMMIT")
             thread.join()
     assert statuses == [201]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_FSIZE, and a Python that ignores SIGXFSZ")
+def test_on_a_full_disk_orders_are_refused_and_nothing_acknowledged_is_lost(tmp_path):
+    """A limit on the size of the process's files is to SQLite what a full disk is: the kernel writes no more."""
+    program = f"""
+import json, resource
+from iolab.servers.bookstore import Bookstore
+from iolab.servers.http_requests import Request
+{inspect.getsource(order_one).replace("FIRST", repr(FIRST))}
+with Bookstore({str(tmp_path / "b")!r}, 100_000) as bookstore:
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, unlimited[1]))
+    acknowledged = []
+    while (response := bookstore.handle(order_one())).status == 201:
+        acknowledged.append(json.loads(response.body)["id"])
+    health = bookstore.handle(Request("GET", "/health", "/health", "", "1.1", {{}}, b"", True))
+    resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    again = bookstore.handle(order_one())
+    acknowledged.append(json.loads(again.body)["id"])
+print(json.dumps([response.status, response.body.decode(), health.status, again.status, acknowledged]))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    status, body, health, again, acknowledged = json.loads(run.stdout)
+    assert (status, health, again) == (503, 200, 201)
+    assert re.search("disk is full|disk I/O error", body)
+    assert len(acknowledged) > 5
+    assert in_the_file(tmp_path / "b") == (acknowledged, 100_000 - len(acknowledged))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is Unix's")
