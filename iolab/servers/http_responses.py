@@ -29,6 +29,7 @@ TEXT = "text/plain; charset=utf-8"
 RETRY_AFTER_S = 1
 _CLOSING = frozenset((408, 413, 503))  # also where an application says so: it has had enough, for now or of this client
 _BODILESS = frozenset((204, 304))
+_PHRASES = {413: "Content Too Large", 414: "URI Too Long"}  # RFC 9110; before Python 3.13 http has those of RFC 2616
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")  # RFC 9110, 5.5
 
@@ -90,4 +91,5 @@ def _date(second: int) -> str:
 def _status_line(status: int) -> str:
     if status < 200:
         raise ValueError(f"status must be that of a final response, from 200 on, not {status!r}")
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"  # ValueError: "299 is not a valid HTTPStatus"
+    known = HTTPStatus(status)  # ValueError: "299 is not a valid HTTPStatus"
+    return f"HTTP/1.1 {status} {_PHRASES.get(status, known.phrase)}"

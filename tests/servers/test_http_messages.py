@@ -505,6 +505,21 @@ def test_a_header_that_would_break_the_message_is_a_mistake(pair):
             encode(Response(200, b"a", pair[1]), sent_by_client())
 
 
+@pytest.mark.parametrize(
+    ("status", "phrase"),
+    [
+        (200, "OK"), (201, "Created"), (204, "No Content"), (400, "Bad Request"), (404, "Not Found"),
+        (405, "Method Not Allowed"), (408, "Request Timeout"), (409, "Conflict"), (411, "Length Required"),
+        (413, "Content Too Large"), (414, "URI Too Long"), (415, "Unsupported Media Type"), (417, "Expectation Failed"),
+        (431, "Request Header Fields Too Large"), (500, "Internal Server Error"), (501, "Not Implemented"),
+        (503, "Service Unavailable"), (505, "HTTP Version Not Supported"),
+    ],
+)  # fmt: skip
+def test_a_status_has_the_name_that_the_standard_gives_it(status, phrase):
+    """RFC 9110, 15; RFC 6585, 5."""
+    assert encode(Response(status), sent_by_client()).startswith(f"HTTP/1.1 {status} {phrase}\r\n".encode())
+
+
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 199, 299, 600])
 def test_a_status_that_is_no_answer_is_a_mistake(status):
     with pytest.raises(ValueError, match=str(status)):
