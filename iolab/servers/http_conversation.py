@@ -6,9 +6,8 @@
 Two facts that surprise:
 * "In the order of the requests" needs no bookkeeping if the second is not begun before the first is answered. It also
   spares the client a riddle: what would a pipelined GET see of the POST before it?
-* To close right after the last answer may destroy it. If bytes of the client lie unread in the kernel, or still come,
-  the close makes the kernel send a reset, and a reset throws away what the client has not read yet. So the sending
-  side is shut down first, and what comes is dropped until the client closes, too: lingering. RFC 9112, 9.6.
+* To close right after the last answer may destroy it: then this conversation lingers, and drops what still comes, until
+  the client closes, too (lingering).
 
 It never waits, and asks no clock: `waiting_for` says for what, and the server knows for how long.
 """

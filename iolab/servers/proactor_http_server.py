@@ -4,8 +4,8 @@
                         handle_send <──────────────────────────── completed ──────────────────┘
 
 Two facts that surprise:
-* There is no "no": no EAGAIN, nothing half written, no asking for WRITE. In exchange an operation that was started is
-  under way, and a handler that no longer wants it must say so, and wait for its end all the same.
+* There is no "no": no EAGAIN, nothing half written, no asking for WRITE. In exchange what was started is under way, and
+  a handler that no longer wants it must say so, and wait for its end all the same.
 * Closing is an operation like the others. Until it completes the descriptor's number is not free, and what was started
   on it may still complete: a handler outlives its connection by a turn or two.
 
@@ -13,14 +13,15 @@ Lay reactor_http_server.py beside it: the same methods, the same steps.
 """
 
 import socket
-from contextlib import suppress
 
 from iolab.models.completion import Completion, Operation
 from iolab.models.completion_queue import CompletionQueue
+from iolab.models.completion_rules import NO_ROOM, PAUSE_S
 from iolab.servers.acknowledged import acknowledged
 from iolab.servers.http_conversation import Conversation
 from iolab.servers.http_responses import Response
 from iolab.servers.http_server import HttpServer
+from iolab.servers.lingering import shut_down_sending
 from iolab.servers.proactor import Proactor
 from iolab.servers.proactor_acceptor import Acceptor
 from iolab.servers.server_limits import USUAL, ServerLimits
@@ -69,7 +70,9 @@ class HttpHandler:
         self._server.step(3, self.fd)
         if not completion.more:
             self._receiving = None
-        if completion.result < 0 and not self._pausing:  # ECONNRESET: the client has gone
+        if completion.result in NO_ROOM:
+            self._proactor.call_after(PAUSE_S, self._try_again)
+        elif completion.result < 0 and not self._pausing:  # ECONNRESET: the client has gone
             self.close()
         elif not self._closed:
             if completion.result >= 0:
@@ -81,7 +84,9 @@ class HttpHandler:
         self._server.step(7, self.fd, self._proactor.woken_ns)
         self._server.step(8, self.fd)
         self._sending = False
-        if completion.result < 0:  # EPIPE, ECONNRESET, or cancelled
+        if completion.result in NO_ROOM:
+            self._proactor.call_after(PAUSE_S, self._try_again)
+        elif completion.result < 0:  # EPIPE, ECONNRESET, or cancelled
             self.close()
         elif not self._closed:
             self.conversation.sent(completion.result)
@@ -98,7 +103,7 @@ class HttpHandler:
         (self.go_on if self.conversation.timed_out(acknowledged(self.fd)) else self.close)()
 
     def handle_error(self, error: Exception) -> None:
-        """A mistake of ours: this client has lost."""
+        """A mistake of ours."""
         self.close()
 
     def close_if_silent(self) -> None:
@@ -119,7 +124,7 @@ class HttpHandler:
             return
         if conversation.finished and not conversation.lingering:
             conversation.lingering = True
-            _shut_down_sending(self.fd)
+            shut_down_sending(self.fd)
         if self._receiving is None:
             if conversation.wants_input:
                 self._receiving, self._pausing = self._proactor.receive(self.fd, self), False
@@ -140,11 +145,7 @@ class HttpHandler:
         """Nothing is under way any more, and the descriptor is closed."""
         self._server.gone(self)
 
-
-def _shut_down_sending(fd: int) -> None:
-    sock = socket.socket(fileno=fd)
-    try:
-        with suppress(OSError):  # ENOTCONN: reset meanwhile
-            sock.shutdown(socket.SHUT_WR)
-    finally:
-        sock.detach()
+    def _try_again(self) -> None:
+        """A mechanism may need a descriptor of its own for an operation, and there was none."""
+        if not self._closed:
+            self.go_on()

@@ -12,13 +12,13 @@ Lay proactor_http_server.py beside it: the same methods, the same steps.
 """
 
 import socket
-from contextlib import suppress
 
 from iolab.models.readiness import READ, WRITE, Demultiplexer
 from iolab.servers.acknowledged import acknowledged
 from iolab.servers.http_conversation import Conversation
 from iolab.servers.http_responses import Response
 from iolab.servers.http_server import HttpServer
+from iolab.servers.lingering import shut_down_sending
 from iolab.servers.reactor import Reactor
 from iolab.servers.reactor_acceptor import Acceptor
 from iolab.servers.server_limits import USUAL, ServerLimits
@@ -117,8 +117,7 @@ class HttpHandler:
             return
         if conversation.finished and not conversation.lingering:
             conversation.lingering = True
-            with suppress(OSError):  # ENOTCONN: reset meanwhile
-                self._sock.shutdown(socket.SHUT_WR)
+            shut_down_sending(self.fd)
         events = READ * conversation.wants_input | WRITE * conversation.wants_output
         self._reactor.register_handler(self, events)
         what = conversation.waiting_for()

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 
 PROACTOR = {
     1: "a client sends a request",
-    2: "the kernel has put its bytes into a buffer; the completion is on the queue",
+    2: "the kernel has put its bytes, or its end, into a buffer; the completion is on the queue",
     3: "the proactor dispatches the completion to handle_receive",
     4: "the request is parsed",
     5: "business logic runs",
@@ -30,14 +30,14 @@ PROACTOR = {
     8: "the proactor dispatches the completion to handle_send",
 }
 REACTOR = PROACTOR | {
-    2: "the kernel has the client's bytes; the demultiplexer says: can be read",
+    2: "the kernel has its bytes, or its end; the demultiplexer says: can be read",
     3: "the reactor dispatches the event to handle_input, which reads",
     6: "the response is encoded, and the handler writes it itself",
     7: "there is room again; the demultiplexer says: can be written",
     8: "the reactor dispatches the event to handle_output, which writes the rest",
 }
 THREADS = PROACTOR | {
-    2: "the kernel has copied the client's bytes",
+    2: "the kernel has copied its bytes, or its end",
     3: "recv returns in the client's own thread",
     6: "the response is encoded, and the thread calls send",
     7: "the kernel has taken the response",

@@ -25,6 +25,7 @@ from iolab.models.multiplexing_select import SelectDemultiplexer
 from iolab.servers.acknowledged import acknowledged
 from iolab.servers.http_conversation import Conversation
 from iolab.servers.http_server import REFUSED_AT_ONCE, HttpServer
+from iolab.servers.lingering import shut_down_sending
 from iolab.servers.reactor import Reactor
 from iolab.servers.reactor_acceptor import Acceptor
 from iolab.servers.server_limits import ServerLimits
@@ -97,8 +98,7 @@ class HttpHandler:
                 self._server.step(8, self.fd)
             elif conversation.finished and not conversation.lingering:
                 conversation.lingering = not conversation.ended
-                with suppress(OSError):  # ENOTCONN: reset meanwhile
-                    self._sock.shutdown(socket.SHUT_WR)
+                shut_down_sending(self.fd)
             elif conversation.wants_input:
                 self._set_timeout()
                 data = self._sock.recv(RECEIVED_AT_ONCE)
