@@ -37,9 +37,9 @@ WITH RECURSIVE bundles (nbooks, last, cents, isbns) AS (
     SELECT 0, '', 0, ''
     UNION ALL
     SELECT nbooks + 1, isbn, cents + price_cents, isbns || ' ' || isbn
-    FROM bundles JOIN books ON isbn > last WHERE nbooks < ?1
+    FROM bundles JOIN books ON isbn > last WHERE nbooks < :nbooks
 )
-SELECT cents, isbns FROM bundles WHERE nbooks = ?1 ORDER BY abs(cents - ?2), isbns LIMIT 1
+SELECT cents, isbns FROM bundles WHERE nbooks = :nbooks ORDER BY abs(cents - :cents), isbns LIMIT 1
 """
 
 
@@ -111,11 +111,14 @@ class Bookstore:
     def _books(self, request: Request) -> Response:
         values = parameters(request, "author", "limit", "offset")
         limit, offset = integer(values, "limit", 100, 1, 1000), integer(values, "offset", 0, 0, 10**9 - 1)
-        query = "SELECT * FROM books WHERE instr(lower(author), lower(?)) ORDER BY isbn LIMIT ? OFFSET ?"
-        return json_response(200, self._database.rows(query, values.get("author", ""), limit, offset))
+        query = (
+            "SELECT * FROM books WHERE instr(lower(author), lower(:author)) ORDER BY isbn LIMIT :limit OFFSET :offset"
+        )
+        author = values.get("author", "")
+        return json_response(200, self._database.rows(query, author=author, limit=limit, offset=offset))
 
     def _book(self, request: Request, isbn: str) -> Response:
-        return json_response(200, self._one("book", "SELECT * FROM books WHERE isbn = ?", isbn))
+        return json_response(200, self._one("book", "SELECT * FROM books WHERE isbn = :isbn", isbn=isbn))
 
     def _place_order(self, request: Request) -> Response:
         isbn, quantity = read_order(request)
@@ -128,19 +131,19 @@ class Bookstore:
         return json_response(201, order, ("Location", f"/orders/{order['id']}"))
 
     def _order(self, request: Request, number: str) -> Response:
-        return json_response(200, self._one("order", "SELECT * FROM orders WHERE id = ?", int(number)))
+        return json_response(200, self._one("order", "SELECT * FROM orders WHERE id = :number", number=int(number)))
 
     def _recommendation(self, request: Request) -> Response:
         values = parameters(request, "cents", "books")
         cents, nbooks = integer(values, "cents", 5000, 0, 10**6), integer(values, "books", 3, 1, MOST_BOOKS)
-        [best] = self._database.rows(_BUNDLES, nbooks, cents)
+        [best] = self._database.rows(_BUNDLES, nbooks=nbooks, cents=cents)
         return json_response(200, {"cents": best["cents"], "isbns": best["isbns"].split()})
 
     def _health(self, request: Request) -> Response:
         return json_response(200, {"status": "ok", **self._one("book", "SELECT count(*) AS books FROM books")})
 
-    def _one(self, what: str, query: str, *values) -> dict:
-        rows = self._database.rows(query, *values)
+    def _one(self, what: str, query: str, **values) -> dict:
+        rows = self._database.rows(query, **values)
         if not rows:
             raise Problem(404, f"there is no such {what}")
         return rows[0]

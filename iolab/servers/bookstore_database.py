@@ -25,6 +25,12 @@ from contextlib import contextmanager
 
 from iolab.servers.bookstore_file import connect, create, transaction
 
+_TAKE = "UPDATE books SET stock = stock - :quantity WHERE isbn = :isbn AND stock >= :quantity"
+_ORDER = """
+INSERT INTO orders (isbn, quantity, total_cents, ordered_at)
+SELECT isbn, :quantity, :quantity * price_cents, strftime('%Y-%m-%dT%H:%M:%SZ') FROM books WHERE isbn = :isbn
+"""
+
 
 class OutOfStock(Exception):
     """`stock` is what there is."""
@@ -50,28 +56,22 @@ class Database:
             self.close()
             raise ValueError(f"path must be a bookstore, or new, not {self._path!r}: {error}") from error
 
-    def rows(self, query: str, *values) -> list[dict]:
-        """What a SELECT finds, each row by the names of its columns."""
+    def rows(self, query: str, **values) -> list[dict]:
+        """What a SELECT finds with `values` for its `:name`s, each row by the names of its columns."""
         with self._connection() as connection:
             return [dict(row) for row in connection.execute(query, values)]
 
     def place_order(self, isbn: str, quantity: int) -> dict | None:
         """The order, which is in the file for good; None where there is no such book. OutOfStock."""
+        values = {"isbn": isbn, "quantity": quantity}
         with self._writing, self._connection() as connection, transaction(connection):
-            taken = connection.execute(
-                "UPDATE books SET stock = stock - ?1 WHERE isbn = ?2 AND stock >= ?1 RETURNING price_cents",
-                (quantity, isbn),
-            ).fetchall()
-            if not taken:
-                book = connection.execute("SELECT stock FROM books WHERE isbn = ?", (isbn,)).fetchone()
+            if not connection.execute(_TAKE, values).rowcount:
+                book = connection.execute("SELECT stock FROM books WHERE isbn = :isbn", values).fetchone()
                 if book is None:
                     return None
                 raise OutOfStock(book["stock"])
-            order = connection.execute(
-                "INSERT INTO orders (isbn, quantity, total_cents, ordered_at) VALUES (?, ?, ?, strftime('%Y-%m-%dT%H:%M:%SZ')) RETURNING *",
-                (isbn, quantity, quantity * taken[0]["price_cents"]),
-            ).fetchall()
-            return dict(order[0])
+            number = connection.execute(_ORDER, values).lastrowid
+            return dict(connection.execute("SELECT * FROM orders WHERE id = ?", (number,)).fetchone())
 
     def close(self) -> None:
         """What is under way ends first, and closes its connection itself; afterwards calls raise ValueError."""

@@ -34,7 +34,7 @@ _SCHEMA = (
 
 def connect(path: str) -> sqlite3.Connection:
     """A connection that any thread may use, one at a time, and whose commits are on the disk. sqlite3.Error."""
-    connection = sqlite3.connect(path, BUSY_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA synchronous = FULL")

@@ -25,16 +25,12 @@ from iolab.servers.lingering import shut_down_sending
 from iolab.servers.proactor import Proactor
 from iolab.servers.proactor_acceptor import Acceptor
 from iolab.servers.server_limits import USUAL, ServerLimits
-from iolab.servers.steps import StepNoter, unnoted
+from iolab.servers.steps import unnoted
 from iolab.servers.timers import Deadline
 
 
 def proactor_http_server(
-    listener: socket.socket,
-    application,
-    queue: CompletionQueue,
-    limits: ServerLimits = USUAL,
-    step: StepNoter = unnoted,
+    listener: socket.socket, application, queue: CompletionQueue, limits: ServerLimits = USUAL, step=unnoted
 ) -> HttpServer:
     """A server to be run by the thread that made `queue`; it closes all that it is given."""
     return HttpServer(

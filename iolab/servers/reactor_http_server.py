@@ -22,18 +22,14 @@ from iolab.servers.lingering import shut_down_sending
 from iolab.servers.reactor import Reactor
 from iolab.servers.reactor_acceptor import Acceptor
 from iolab.servers.server_limits import USUAL, ServerLimits
-from iolab.servers.steps import StepNoter, unnoted
+from iolab.servers.steps import unnoted
 from iolab.servers.timers import Deadline
 
 RECEIVED_AT_ONCE = 1 << 16
 
 
 def reactor_http_server(
-    listener: socket.socket,
-    application,
-    demultiplexer: Demultiplexer,
-    limits: ServerLimits = USUAL,
-    step: StepNoter = unnoted,
+    listener: socket.socket, application, demultiplexer: Demultiplexer, limits: ServerLimits = USUAL, step=unnoted
 ) -> HttpServer:
     """A server to be run; it closes all that it is given."""
     return HttpServer(
