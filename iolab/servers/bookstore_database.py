@@ -28,7 +28,7 @@ from iolab.servers.bookstore_file import connect, create, transaction
 _TAKE = "UPDATE books SET stock = stock - :quantity WHERE isbn = :isbn AND stock >= :quantity"
 _ORDER = """
 INSERT INTO orders (isbn, quantity, total_cents, ordered_at)
-SELECT isbn, :quantity, :quantity * price_cents, strftime('%Y-%m-%dT%H:%M:%SZ') FROM books WHERE isbn = :isbn
+SELECT isbn, :quantity, :quantity * price_cents, strftime('%Y-%m-%dT%H:%M:%SZ', 'now') FROM books WHERE isbn = :isbn
 """
 
 
