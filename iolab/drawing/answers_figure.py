@@ -18,7 +18,7 @@ def draw_answers(cases: Sequence[dict]) -> Picture:
         raise ValueError("cases must hold at least one measured case")
     height = HEAD_IN + ROW_IN * len(cases) + FOOT_IN
     picture = Picture(9.6, height, f"{finding(cases)}. {' '.join(map(_sentence, cases))}")
-    picture.text(0.015, 1 - 0.2 / height, finding(cases), fontsize=11, fontweight="bold", color=INK, va="center")
+    picture.headline(1 - 0.2 / height, finding(cases))
     about = (
         "measured now, on this machine · bar: the slow handler is at work · each stroke: another client gets its answer"
     )

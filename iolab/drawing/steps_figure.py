@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from iolab.drawing.palette import FAINT, INK
+from iolab.drawing.palette import FAINT
 from iolab.drawing.picture import Picture
 from iolab.drawing.spreading import spread
 from iolab.drawing.words import duration
@@ -27,7 +27,7 @@ def draw_steps(traces: Sequence[dict]) -> Picture:
     heights = [PANEL_IN + LANE_IN * len(_lanes(trace)) for trace, *_ in panels]
     height = HEAD_IN + sum(heights) + FOOT_IN
     picture = Picture(9.6, height, " ".join([f"{finding(traces)}.", *map(_sentence, traces)]))
-    picture.text(0.015, 1 - 0.2 / height, finding(traces), fontsize=11, fontweight="bold", color=INK, va="center")
+    picture.headline(1 - 0.2 / height, finding(traces))
     about = "measured now, on this machine · CLOCK_MONOTONIC · letters are clients, numbers are steps, ✓: the client has its answer"
     picture.text(0.015, 1 - 0.42 / height, about, fontsize=7.5, color=FAINT, va="center")
     top = height - HEAD_IN
