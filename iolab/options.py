@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from iolab.aio_demo import WAYS
+from iolab.bench_options import add_bench
 from iolab.models import MODELS
 from iolab.recording.calibration import MOST_READS
 from iolab.recording.evidence import BEST, NAMES
@@ -123,6 +124,7 @@ def command_line() -> argparse.ArgumentParser:
     deed.add_argument("--apply", action="store_true", help="carry the steps out; who may trace sees the whole machine")
     deed.add_argument("--undo", action="store_true", help="take it back")
     add_serve(commands, _number, _writable)
+    add_bench(commands, _number, _writable)
     for command in (timeline, compare):
         command.add_argument(
             "--wait-ms",
