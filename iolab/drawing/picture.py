@@ -9,6 +9,7 @@ from PIL import Image
 from iolab.drawing.palette import ARROWS, INK, LOOKS
 
 SHADES = 8
+HEADLINE = 11
 NARROWEST_LABEL = 14  # pixels: no word fits into less, and measuring text takes time
 
 
@@ -52,6 +53,15 @@ class Picture(Figure):
 
         with rc_context({"svg.fonttype": "none"}):
             self.savefig(path, metadata={"Title": self.alternative_text} if path.endswith(("svg", "png")) else None)
+
+    def headline(self, height: float, text: str) -> None:
+        """The finding, bold, at `height` of 1; smaller where it would not fit into the picture."""
+        written = self.text(0.015, height, text, fontsize=HEADLINE, fontweight="bold", color=INK, va="center")
+        while (
+            written.get_window_extent(self.canvas.get_renderer()).x1 > 0.99 * self.bbox.x1
+            and written.get_fontsize() > 6
+        ):
+            written.set_fontsize(written.get_fontsize() - 0.5)
 
     def text_fits(self, axes, text, low: float, high: float) -> bool:
         """Whether a Text lies within [low, high] of the axes' x, with a little air."""
