@@ -115,12 +115,13 @@ class HttpHandler:
             self._server.step(6, self.fd)
             self._proactor.send(self.fd, data, self)
             self._sending = True
-        if conversation.over:
-            self.close()
-            return
-        if conversation.finished and not conversation.lingering:
-            conversation.lingering = True
-            shut_down_sending(self.fd)
+        if conversation.finished:
+            if conversation.over:
+                self.close()
+                return
+            if not conversation.lingering:
+                conversation.lingering = True
+                shut_down_sending(self.fd)
         if self._receiving is None:
             if conversation.wants_input:
                 self._receiving, self._pausing = self._proactor.receive(self.fd, self), False

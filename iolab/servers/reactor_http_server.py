@@ -108,12 +108,13 @@ class HttpHandler:
             except OSError:  # EPIPE, ECONNRESET
                 self.close()
                 return
-        if conversation.over:
-            self.close()
-            return
-        if conversation.finished and not conversation.lingering:
-            conversation.lingering = True
-            shut_down_sending(self.fd)
+        if conversation.finished:
+            if conversation.over:
+                self.close()
+                return
+            if not conversation.lingering:
+                conversation.lingering = True
+                shut_down_sending(self.fd)
         events = READ * conversation.wants_input | WRITE * conversation.wants_output
         self._reactor.register_handler(self, events)
         what = conversation.waiting_for()

@@ -53,9 +53,9 @@ class ServerLimits:
         """How long to wait for one of IDLE, HEADER, BODY, READER, APPLICATION, LINGERING."""
         if what == IDLE:
             return self.idle_s
-        if what == APPLICATION:
-            return FOR_EVER
-        return {HEADER: self.header_s, BODY: self.body_s, READER: self.reader_s, LINGERING: self.linger_s}[what]
+        if what == READER:
+            return self.reader_s
+        return {HEADER: self.header_s, BODY: self.body_s, APPLICATION: FOR_EVER, LINGERING: self.linger_s}[what]
 
 
 USUAL = ServerLimits()
