@@ -58,7 +58,7 @@ def _taken(trace: dict) -> str:
     """Which of the eight steps the first request took; 1 is the client's, and always there."""
     taken = {1, *(number for number, *_ in trace["requests"][0]["steps"])}
     missing = [str(number) for number in range(1, 9) if number not in taken]
-    return f"no step {' and '.join(missing)}" if missing else "all 8 steps"
+    return f"no step{'s' * (len(missing) > 1)} {' and '.join(missing)}" if missing else "all 8 steps"
 
 
 def _overtaken(trace: dict) -> tuple[str, list[str]] | None:
