@@ -62,7 +62,7 @@ class Client:
         socks, request, monotonic_ns, latencies = self._socks, self._asked.request, time.monotonic_ns, []
         received: dict[int, bytes] = {}  # the beginnings of responses
         sent_ns: dict[int, int] = {}  # by connection: when what is under way there was sent
-        cpu_ns, begin_ns = time.process_time_ns(), monotonic_ns()
+        cpu_ns, begin_ns = time.thread_time_ns(), monotonic_ns()
         end_ns = begin_ns + round(seconds * 1e9)
         for fd, sock in socks.items():
             sent_ns[fd] = monotonic_ns()
@@ -93,7 +93,7 @@ class Client:
                     sock.send(request)
                 else:
                     del sent_ns[fd]
-        return Load(len(latencies), now - begin_ns, latencies, time.process_time_ns() - cpu_ns)
+        return Load(len(latencies), now - begin_ns, latencies, time.thread_time_ns() - cpu_ns)
 
     def complete(self, data: bytes) -> bool:
         """Whether this is the whole response; False for a beginning of it. WrongResponse for anything else."""

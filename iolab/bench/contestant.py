@@ -33,13 +33,14 @@ def _obey(application: CountedApplication, folder: str) -> None:
 def main(name: str, requests: str) -> None:
     """Serve until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end ends this, too
+    serve = contestant(name).serve
     folder = tempfile.mkdtemp(prefix="iolab-bench-")
     try:
         application = new_application(requests, Path(folder))
         listener = listen()
         print(listener.getsockname()[1], flush=True)
         threading.Thread(target=_obey, args=(application, folder), daemon=True).start()
-        contestant(name).serve(listener, application)
+        serve(listener, application)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

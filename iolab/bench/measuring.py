@@ -39,13 +39,17 @@ def bench_servers(
     servers: Sequence[str] = NAMES,
     progress: Callable[[], object] = lambda: None,
 ) -> Bench:
-    """The reference takes part in any case. `progress` is called after each run. ValueError for a wrong argument; RuntimeError, with the server's name, for
-    one that fails; WrongResponse is one. OSError as the kernel says."""
+    """The reference takes part in any case. `progress` is called after each run.
+
+    ValueError for a wrong argument, RuntimeError, with its name, for a server that fails, OSError as the kernel says.
+    """
     _check(connections, rounds, seconds, requests, client)
+    for name in servers:
+        contestant(name)  # ValueError
     asked, runs = REQUESTS[requests], []
-    wanted = {*servers, REFERENCE}
-    missing = {name: reason for name in NAMES if name in wanted and (reason := contestant(name).unavailable())}
-    taking_part = [each for each in CONTESTANTS if each.name in wanted and each.name not in missing]
+    wanted = [each for each in CONTESTANTS if each.name in {REFERENCE, *servers}]
+    missing = {each.name: reason for each in wanted if (reason := each.unavailable())}
+    taking_part = [each for each in wanted if each.name not in missing]
     facts = circumstances() | {"rounds": rounds, "seconds": seconds, "warm_up_s": min(WARM_UP_S, seconds)}
     with enough_descriptors(max(connections)):
         for level in connections:

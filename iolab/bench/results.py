@@ -52,7 +52,7 @@ class Run:
 
     @property
     def cpu_ns_per_request(self) -> float:
-        return self.cpu_ns / self.requests
+        return self.cpu_ns / self.handled
 
 
 @dataclass(frozen=True, slots=True)

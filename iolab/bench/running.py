@@ -35,7 +35,7 @@ class Running:
 
 @contextmanager
 def running(name: str, requests: str) -> Iterator[Running]:
-    """RuntimeError, with its last words, for one that does not start, or that has ended by itself."""
+    """RuntimeError, with its last words, for one that does not start, or has not lived to the end."""
     command = [sys.executable, "-m", "iolab.bench.contestant", name, requests]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with tempfile.TemporaryFile("w+") as complaints:
@@ -46,10 +46,10 @@ def running(name: str, requests: str) -> Iterator[Running]:
                 process.wait(END_S)
                 raise RuntimeError(f"{name} did not start: {_last_line(complaints)}")
             yield Running(process, int(port))
-            if process.poll() is not None:
-                raise RuntimeError(f"{name} has ended: {_last_line(complaints)}")
         finally:
             _end(process)
+        if process.returncode:
+            raise RuntimeError(f"{name} has ended too early, with {process.returncode}: {_last_line(complaints)}")
 
 
 def _end(process: subprocess.Popen) -> None:
