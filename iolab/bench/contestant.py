@@ -1,8 +1,8 @@
-"""A contestant as a program: python -m iolab.bench.contestant NAME plain|database; it ends when its stdin does.
+"""A contestant as a program: python -m iolab.bench.contestant NAME plain|database FOLDER; it ends with its stdin.
 
     stdout   40321                        the port, once it listens
     stdin    \\n ──> stdout 12345          how many requests its handler has answered so far
-    stdin    end ──> its files are removed, it ends
+    stdin    end ──> the folder is removed, it ends
 
 Two facts that surprise:
 * A parent that is killed cannot stop its children. But the kernel closes its pipes, and a child that reads one learns
@@ -14,7 +14,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -30,11 +29,10 @@ def _obey(application: CountedApplication, folder: str) -> None:
     os._exit(0)
 
 
-def main(name: str, requests: str) -> None:
-    """Serve until stdin ends."""
+def main(name: str, requests: str, folder: str) -> None:
+    """Serve until stdin ends; what files there are, are in `folder`, which is then removed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end ends this, too
     serve = contestant(name).serve
-    folder = tempfile.mkdtemp(prefix="iolab-bench-")
     try:
         application = new_application(requests, Path(folder))
         listener = listen()

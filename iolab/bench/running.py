@@ -36,9 +36,10 @@ class Running:
 @contextmanager
 def running(name: str, requests: str) -> Iterator[Running]:
     """RuntimeError, with its last words, for one that does not start, or has not lived to the end."""
-    command = [sys.executable, "-m", "iolab.bench.contestant", name, requests]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with tempfile.TemporaryFile("w+") as complaints:
+    # The contestant removes the folder, if this process cannot; this one, if the contestant cannot.
+    with _folder() as folder, tempfile.TemporaryFile("w+") as complaints:
+        command = [sys.executable, "-m", "iolab.bench.contestant", name, requests, folder]
         process = subprocess.Popen(command, stderr=complaints, process_group=0, **pipes)
         try:
             port = process.stdout.readline()
@@ -50,6 +51,10 @@ def running(name: str, requests: str) -> Iterator[Running]:
             _end(process)
         if process.returncode:
             raise RuntimeError(f"{name} has ended too early, with {process.returncode}: {_last_line(complaints)}")
+
+
+def _folder() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="iolab-bench-", ignore_cleanup_errors=True)
 
 
 def _end(process: subprocess.Popen) -> None:

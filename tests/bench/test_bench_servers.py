@@ -18,7 +18,7 @@ from tests.left_behind import nothing_left_behind
 
 @pytest.mark.parametrize(("requests", "levels", "rounds"), [("plain", [2, 5], 2), ("database", [3], 1)])
 def test_a_tiny_bench_adds_up(requests, levels, rounds, tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     called = []
     with nothing_left_behind():
         found = bench_servers(levels, rounds, 0.1, requests, servers=["asyncio"], progress=lambda: called.append(1))

@@ -44,7 +44,7 @@ def raw_answer(port: int, request: bytes) -> bytes:
 
 @every_contestant
 def test_the_response_is_the_same_from_all_but_for_the_date(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with nothing_left_behind():
         for requests, asked in REQUESTS.items():
             with running(name, requests) as server:
@@ -105,12 +105,14 @@ def test_a_contestant_that_does_not_start_says_why():
         pass
 
 
-def test_a_contestant_that_dies_is_told_of():
+def test_a_contestant_that_dies_is_told_of_and_its_files_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     server = running(REFERENCE, "plain")
     with nothing_left_behind():
         os.kill(server.__enter__().process_id, signal.SIGKILL)
         with pytest.raises(RuntimeError, match="reactor-epoll has ended too early, with -9"):
             server.__exit__(None, None, None)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", [name for name in VARIED if not contestant(name).unavailable()])
