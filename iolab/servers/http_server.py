@@ -1,31 +1,28 @@
-"""What a server is apart from its loop: who is connected, who answers, and how it stops.
+"""What a server is apart from its loop: who is connected, who answers, what belongs to it, and is given back.
 
     listener ── Acceptor ── HttpHandler, HttpHandler, ...      of a reactor, or of a proactor
                             └─ answer(handler) ── application.handle(request)
                                                └─ slow ── worker ── post ── handle_answer(response)
-    stop()   no more accepted ── the idle closed ── the last answers ── stop_s ── stop() again: now
+    stop() ── post ── graceful_end ── close()
 
 Two facts that surprise:
-* A server that stops must not close an idle connection at once: a request may lie in the kernel, sent before anybody
-  knew. So the loop turns for GRACE_S more, and then whoever is still silent is closed.
-* What a stop must never wait for is the clients: one that reads nothing would keep the server up for ever. Hence the
-  deadline, after which what is left is cut off.
-
-The loop is a Reactor or a Proactor: both have run, stop, post, call_after, close, and that is all that is needed here.
+* Nothing here depends on which of the two patterns turns the loop: run, stop, post, call_after and close have the same
+  meaning in both. The pattern shows where bytes are moved, and nowhere else.
+* An application that raises is the server's everyday life, not its end: the client is told 500, the log is told why.
 """
 
 import logging
 import socket
 from contextlib import suppress
 
+from iolab.servers.graceful_end import GracefulEnd
 from iolab.servers.http_responses import Response, plain
 from iolab.servers.server_limits import USUAL, ServerLimits
 from iolab.servers.steps import StepNoter, unnoted
 from iolab.servers.worker_pool import WorkerPool
 
 log = logging.getLogger("iolab.servers")
-GRACE_S = 0.1
-LAST_WORK_S = 1.0  # for work whose client is not there any more
+LAST_WORK_S = 0.5  # for work whose client is not there any more
 REFUSED_AT_ONCE = 64  # beyond limits.connections: so many are told 503; the next ones wait in the listener's queue
 
 
@@ -41,10 +38,11 @@ class HttpServer:
         self.step: StepNoter = step
         self.handlers: set = set()  # one for each connection, from accept to close
         self.cut_off = 0  # clients whose requests were not answered when it was closed
+        self._end = GracefulEnd(self)
         self.stopping = self._closed = False
         try:
             self.pool = WorkerPool(limits.threads)
-            self._acceptor = new_acceptor(self)
+            self.acceptor = new_acceptor(self)
         except BaseException:
             loop.close()
             listener.close()
@@ -60,7 +58,7 @@ class HttpServer:
     def stop(self) -> None:
         """Finish what is under way, then run() returns; called again, at once. Any thread may call it, at any time."""
         with suppress(ValueError):  # it is closed already
-            self.loop.post(self._stop)
+            self.loop.post(self._end.begin)
 
     def close(self) -> None:
         """Cut everything off, and give it back; again is harmless."""
@@ -69,7 +67,7 @@ class HttpServer:
             talks = [handler.conversation for handler in self.handlers]
             self.cut_off = sum(not (talk.finished or talk.silent) for talk in talks)
             try:
-                self._acceptor.close()
+                self.acceptor.close()
                 for handler in list(self.handlers):
                     handler.close()
                 self.pool.close(LAST_WORK_S)
@@ -119,21 +117,11 @@ class HttpServer:
     def _answer_in_worker(self, handler, request) -> None:
         response = self.respond(handler, request)
         with suppress(ValueError):  # the loop was closed meanwhile, and the client is gone
-            self.loop.post(handler.handle_answer, response)
+            self.loop.post(self._hand_over, handler, response)
 
-    def _stop(self) -> None:
-        if self.stopping:
-            self.loop.stop()
-            return
-        self.stopping = True
-        self._acceptor.close()
-        for handler in self.handlers:
-            handler.conversation.ending = True
-        self.loop.call_after(GRACE_S, self._close_the_silent)
-        self.loop.call_after(self.limits.stop_s, self.loop.stop)
-
-    def _close_the_silent(self) -> None:
-        for handler in list(self.handlers):
-            handler.close_if_silent()
-        if not self.handlers:
-            self.loop.stop()
+    def _hand_over(self, handler, response: Response) -> None:
+        try:
+            handler.handle_answer(response)
+        except Exception as error:  # a response that cannot be written
+            log.exception("%r", response)
+            handler.handle_error(error)

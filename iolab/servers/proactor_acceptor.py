@@ -13,7 +13,9 @@ POSA2, Acceptor-Connector. Lay reactor_acceptor.py beside it. io_uring_prep_mult
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
+from iolab.models.at_once import MOST_ACCEPTS
 from iolab.models.completion import Completion, Operation
 from iolab.models.completion_rules import PAUSE_S
 from iolab.servers.http_server import HttpServer
@@ -34,7 +36,7 @@ class Acceptor:
         if not completion.more:
             self._accepting = None
             if self._closed:
-                self._listener.close()
+                self._close_listener()
             else:  # cancelled because it was too crowded, or an error that the queue does not mend
                 self._rest()
         elif self._server.overcrowded:
@@ -52,7 +54,15 @@ class Acceptor:
             if self._accepting is not None:
                 self._proactor.cancel(self._accepting)
             else:
-                self._listener.close()
+                self._close_listener()
+
+    def _close_listener(self) -> None:
+        """Nothing is under way on it any more. Who is connected already may have asked already: a few, without waiting."""
+        with suppress(OSError):  # EAGAIN: nobody is
+            for _ in range(MOST_ACCEPTS):
+                sock, _ = self._listener.accept()
+                self._new_handler(self._server, sock.detach())
+        self._listener.close()
 
     def _rest(self) -> None:
         self._proactor.call_after(PAUSE_S, self._go_on)

@@ -13,6 +13,7 @@ POSA2, Acceptor-Connector. Lay proactor_acceptor.py beside it. accept(2).
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from errno import ECONNABORTED
 
 from iolab.models.at_once import MOST_ACCEPTS
@@ -57,8 +58,10 @@ class Acceptor:
         """The next one may go well."""
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept no more; but who is connected already may have asked already."""
         if not self._closed:
+            with suppress(OSError):
+                self.handle_input()
             self._closed = True
             self._reactor.remove_handler(self)
             self._listener.close()

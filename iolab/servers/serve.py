@@ -9,6 +9,7 @@ Two facts that surprise:
 * Who connects before the line "listening on ..." is printed is served all the same: the kernel has connected it.
 """
 
+import os
 import tempfile
 import time
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from iolab.servers.proactor_http_server import proactor_http_server
 from iolab.servers.processors import PROCESSORS
 from iolab.servers.reactor_http_server import reactor_http_server
 from iolab.servers.server_limits import USUAL, ServerLimits
-from iolab.servers.steps import NAMES, NotedSteps, line, unnoted
+from iolab.servers.steps import NAMES, NotedSteps, Step, line, unnoted
 from iolab.servers.stop_signals import STOPPING, held_back, stopping_by_signals
 from iolab.servers.threaded_http_server import BOUNDED, threaded_http_server
 
@@ -110,7 +111,14 @@ def _database(path: Path | None):
 
 def _printer(kind: str):
     names, since_ns = NAMES[kind], time.monotonic_ns()
-    return lambda step: print(line(step, names, since_ns), flush=True)
+
+    def heard(step: Step) -> None:
+        try:
+            print(line(step, names, since_ns), flush=True)
+        except BrokenPipeError:  # `iolab serve ... | head`: nobody reads on, and the clients are served all the same
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+    return heard
 
 
 def _check(mechanism: str, reason: str | None) -> None:

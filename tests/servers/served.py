@@ -37,13 +37,17 @@ class Application:
         self.released, self.held, self.handled = threading.Event(), 0, 0
 
     def slow(self, request) -> bool:
-        return request.path.startswith("/slow")
+        return request.path.startswith("/slow") or request.query == "slow"
 
     def handle(self, request) -> Response:
         self.handled += 1
         if request.path == "/slow/held":
             self.held += 1
             self.released.wait(PATIENCE_S)
+        elif request.path == "/block":
+            time.sleep(0.5)  # on purpose: a handler that holds the loop up
+        elif request.path == "/bad-header":
+            return Response(200, b"x", headers=(("X", "a\r\nb"),))
         elif request.path == "/release":
             self.released.set()
         elif request.path == "/again":

@@ -84,6 +84,14 @@ def test_an_application_that_raises_is_answered_500_and_the_connection_goes_on(s
         assert response(client) == (200, b"/a\n")
 
 
+@pytest.mark.parametrize("query", ["", "?slow"])
+def test_a_response_that_cannot_be_written_ends_the_connection(server, query):
+    with server.connect() as client:
+        client.sendall(get(f"/bad-header{query}"))
+        assert everything(client) == b""
+    assert server.ask("/other") == b"/other\n"
+
+
 def test_a_request_that_makes_no_sense_is_refused_and_ends_the_connection(server):
     with server.connect() as client:
         client.sendall(b"GET\r\n\r\n" + get("/a"))

@@ -11,7 +11,7 @@ import pytest
 from iolab.models.asynchronous_io_uring import IoUringProcessor
 from iolab.models.asynchronous_io_uring import unavailable as no_io_uring
 from iolab.models.completion_queue import CompletionQueue
-from iolab.servers import http_server
+from iolab.servers import graceful_end
 from iolab.servers.listening import listen
 from iolab.servers.proactor_http_server import proactor_http_server
 from iolab.servers.serve import new_server
@@ -22,6 +22,7 @@ from tests.servers.served import (
     LARGE,
     PATIENCE_S,
     Application,
+    all_served,
     eventually,
     everything,
     get,
@@ -81,35 +82,55 @@ def test_a_request_that_was_sent_before_the_signal_is_answered(variant):
 
 
 @every_server
-def test_the_second_signal_ends_it_at_once(variant):
-    with served(variant, stop_s=60.0) as server, server.connect() as held:
-        held.sendall(get("/slow/held"))
-        assert eventually(lambda: server.counts()["held"] == 1)
-        server.signal(signal.SIGTERM)
-        assert eventually(lambda: refused(server.port))
-        assert server.process.poll() is None
-        time.sleep(0.3)  # what comes sooner is taken for the first one
-        start = time.monotonic()
-        server.signal(signal.SIGTERM)
-        assert server.wait() == 1
-        assert time.monotonic() - start < 5
-
-
-@every_server
-def test_after_the_deadline_it_waits_no_longer(variant):
-    with served(variant, stop_s=0.5, linger_s=60.0, reader_s=60.0) as server:
-        held, unread, lingering = (server.connect() for _ in range(3))
-        held.sendall(get("/slow/held"))
-        unread.sendall(get("/large?16"))
-        lingering.sendall(get("/a", "Connection: close"))
-        assert everything(lingering).startswith(b"HTTP/1.1 200 ")
-        assert eventually(lambda: server.counts()["held"] == 1)
-        start = time.monotonic()
-        server.signal(signal.SIGTERM)
-        assert server.wait() == 1
-        assert 0.4 < time.monotonic() - start < 6
-        for client in (held, unread, lingering):
+def test_clients_that_were_connected_before_the_signal_and_not_yet_accepted_are_answered(variant):
+    with served(variant) as server, ExitStack() as clients:
+        blocking = clients.enter_context(server.connect())
+        blocking.sendall(get("/block"))
+        waiting = []
+        for _ in range(30):  # the loop is held up, or will be: the kernel connects them
+            waiting.append(clients.enter_context(server.connect()))
+            waiting[-1].sendall(get("/a"))
+        server.signal()
+        for client in waiting:
+            assert everything(client).endswith(b"\r\n\r\n/a\n")
             client.close()
+        assert response(blocking) == (200, b"/block\n")
+        blocking.close()
+        assert server.wait() == 0
+
+
+def test_the_second_signal_ends_it_at_once():
+    with all_served(stop_s=60.0) as servers, ExitStack() as clients:
+        for name, server in servers.items():
+            held = clients.enter_context(server.connect())
+            held.sendall(get("/slow/held"))
+            assert eventually(lambda server=server: server.counts()["held"] == 1), name
+            server.signal(signal.SIGTERM)
+        for name, server in servers.items():
+            assert eventually(lambda server=server: refused(server.port)), name
+        time.sleep(0.3)  # what comes sooner is taken for the first one
+        assert [name for name, server in servers.items() if server.process.poll() is not None] == []
+        start = time.monotonic()
+        for server in servers.values():
+            server.signal(signal.SIGTERM)
+        assert {name: server.wait() for name, server in servers.items()} == dict.fromkeys(servers, 1)
+        assert time.monotonic() - start < 10
+
+
+def test_after_the_deadline_it_waits_no_longer():
+    with all_served(stop_s=0.5, linger_s=60.0, reader_s=60.0) as servers, ExitStack() as clients:
+        for name, server in servers.items():
+            held, unread, lingering = (clients.enter_context(server.connect()) for _ in range(3))
+            held.sendall(get("/slow/held"))
+            unread.sendall(get("/large?16"))
+            lingering.sendall(get("/a", "Connection: close"))
+            assert everything(lingering).startswith(b"HTTP/1.1 200 ")
+            assert eventually(lambda server=server: server.counts()["held"] == 1), name
+        start = time.monotonic()
+        for server in servers.values():
+            server.signal(signal.SIGTERM)
+        assert {name: server.wait() for name, server in servers.items()} == dict.fromkeys(servers, 1)
+        assert 0.4 < time.monotonic() - start < 10
 
 
 def refused(port: int) -> bool:
@@ -143,7 +164,7 @@ def ask(address, request: bytes = get("/a", "Connection: close")) -> bytes:
 
 @every_server
 def test_fifty_starts_and_stops_leave_nothing(variant, monkeypatch):
-    monkeypatch.setattr(http_server, "GRACE_S", 0.001)
+    monkeypatch.setattr(graceful_end, "GRACE_S", 0.001)
     with nothing_left():
         for _ in range(50):
             with serving(new := maker(variant)):
@@ -177,6 +198,24 @@ def test_an_end_in_the_middle_of_everything_leaves_nothing(variant):
             server.stop()
         assert server.cut_off > 0
         application.released.set()
+
+
+@every_server
+def test_ctrl_c_in_the_thread_that_runs_it_leaves_nothing(variant):
+    listener = listen()
+    with nothing_left():
+        server = new_server(variant.kind, variant.mechanism, listener, Application())
+        with socket.create_connection(listener.getsockname(), timeout=PATIENCE_S) as client:
+            client.sendall(get("/a") + get("/large?8"))
+            server.loop.call_after(0.05, lambda: signal.raise_signal(signal.SIGINT))
+            before = signal.signal(signal.SIGINT, signal.default_int_handler)
+            try:
+                with pytest.raises(KeyboardInterrupt):
+                    server.run()
+            finally:
+                signal.signal(signal.SIGINT, before)
+            assert response(client) == (200, b"/a\n")
+        server.stop()  # harmless
 
 
 @every_server

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -253,7 +253,8 @@ def test_a_worker_that_dies_at_once_is_not_started_again_and_again(tmp_path):
         while time.monotonic() - start < 1.5:
             for worker in children(command.process.pid):
                 seen.add(worker)
-                os.kill(worker, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has been waited for
+                    os.kill(worker, signal.SIGKILL)
             time.sleep(0.01)
         assert 2 < len(seen) <= 2 * 6, "pauses of 0.1, 0.2, 0.4, 0.8 s"
         assert command.end()[0] == 0
