@@ -20,7 +20,7 @@ def run(arguments: list[str]) -> int:
             "doctor": _doctor, "timeline": _timeline, "compare": _compare, "aio-demo": _aio_demo, "record": _record,
             "calibrate": calibrate, "who-copies": who_copies, "allow-tracing": allow_tracing,
         }  # fmt: skip
-        commands[options.command](options)
+        commands.get(options.command, getattr(options, "carry_out", None))(options)
     except SystemExit as leaving:
         return leaving.code or 0
     except BrokenPipeError:

@@ -3,12 +3,14 @@
 import argparse
 
 from iolab.aio_demo import WAYS
+from iolab.bench_options import add_bench
 from iolab.models import MODELS
 from iolab.option_values import folder, new_file, number, recordable, writable
 from iolab.recording.calibration import MOST_READS
 from iolab.recording.evidence import BEST, NAMES
 from iolab.recording.recordings import RECORDABLE
 from iolab.recording.scenario import MAX_BYTES, MAX_DELAY_MS, MAX_SENDERS, TRANSPORTS
+from iolab.servers.serve_options import add_serve
 
 
 class _Parser(argparse.ArgumentParser):
@@ -94,6 +96,8 @@ def command_line() -> argparse.ArgumentParser:
     deed = allow.add_mutually_exclusive_group()
     deed.add_argument("--apply", action="store_true", help="carry the steps out; who may trace sees the whole machine")
     deed.add_argument("--undo", action="store_true", help="take it back")
+    add_serve(commands, number, writable)
+    add_bench(commands, number, writable)
     for command in (timeline, compare):
         command.add_argument(
             "--wait-ms",

@@ -16,17 +16,13 @@ import iolab
 PACKAGE = Path(iolab.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = (  # from the ground
-    "calls", "recorder", "kernel", "models", "aio_demo", "recorded", "recording", "drawing", "doctor", "exercises",
-    "command_line",
+    "calls", "recorder", "kernel", "models", "servers", "aio_demo", "recorded", "recording", "bench", "drawing",
+    "doctor", "exercises", "command_line",
 )  # fmt: skip
 GROUND = ("calls", "kernel")
-COMMAND_LINE = (
-    "__main__",
-    "commands",
-    "evidence_commands",
-    "options",
-    "option_values",
-)  # more files of the highest floor
+COMMAND_LINE = (  # more files of the highest floor
+    "__main__", "bench_commands", "bench_options", "commands", "evidence_commands", "options", "option_values",
+)  # fmt: skip
 POINTS_UP = {("iolab.recording.timeline", "_repr_png_", "iolab.drawing.timeline_figure")}  # the only one
 FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES = 150

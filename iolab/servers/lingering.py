@@ -1,0 +1,26 @@
+"""The end of a connection, in the order in which nothing gets lost: first we stop sending, then we wait for the client.
+
+    server   last answer ── shutdown(SHUT_WR): FIN ── recv, dropped ── recv: 0 ── close
+    client                   reads all, then the end ── close: FIN ─┘
+
+Two facts that surprise:
+* close(2) with bytes unread in the receive buffer sends a reset (RFC 2525, 2.17), and a reset makes the other side
+  forget what it has received and not read: the client that sent too much never learns that it was too much.
+* shutdown(2) concerns the connection, close(2) the descriptor: a process that was forked meanwhile and has the
+  descriptor, too, keeps a closed connection open, but not one that was shut down.
+
+RFC 9112, 9.6; shutdown(2); UNP 6.6 and 7.5.
+"""
+
+import socket
+from contextlib import suppress
+
+
+def shut_down_sending(fd: int) -> None:
+    """Tell the client that nothing more will come; what it sends can still be read."""
+    sock = socket.socket(fileno=fd)
+    try:
+        with suppress(OSError):  # ENOTCONN: reset meanwhile
+            sock.shutdown(socket.SHUT_WR)
+    finally:
+        sock.detach()

@@ -1,0 +1,59 @@
+"""The mechanisms that a proactor can stand on, each made large enough for a server, and how many clients it bears.
+
+    io-uring     one receive for each client, in the kernel; no thread, no buffer before there are bytes
+    linux-aio    one POLL for each client, out of fs.aio-max-nr for the whole machine; this thread reads the bytes itself
+    posix-aio    one thread of the C library for each client that is silent, and one more for each that does not read
+    threads      the same, with threads of our own
+
+Two facts that surprise:
+* A pool of threads that is too small does not make a proactor slow, it makes it stand still: twenty silent clients have
+  the twenty threads, and the twenty-first cannot even be answered, since a send needs a thread, too.
+* By the lecture's question, who fetches the bytes, only the first one is a proactor's. The server cannot tell: that is
+  what the interface is for.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from iolab.models import asynchronous_io_uring as io_uring
+from iolab.models import asynchronous_linux_aio as linux_aio
+from iolab.models import asynchronous_posix_aio as posix_aio
+from iolab.models import asynchronous_threads as threads
+from iolab.servers.http_server import REFUSED_AT_ONCE
+from iolab.servers.server_limits import USUAL, ServerLimits
+
+BEYOND = REFUSED_AT_ONCE + 2  # clients that are told 503; the listener, and the wake-up
+FEW, SOME = ServerLimits(connections=400), ServerLimits(connections=2048)
+RING, POOL = {"entries": 256, "cq_entries": 8192}, (256, 1 << 13)
+
+
+class BackEnd(NamedTuple):
+    """`new(limits)` makes the processor; `unavailable()` says why it cannot; `limits` is what it bears."""
+
+    new: Callable
+    unavailable: Callable[[], str | None]
+    limits: ServerLimits
+
+
+def _io_uring(limits: ServerLimits):
+    return io_uring.IoUringProcessor(manner=io_uring.DEFER_TASKRUN, **RING, pool=POOL)
+
+
+def _linux_aio(limits: ServerLimits):
+    return linux_aio.LinuxAioProcessor(entries=2 * (limits.connections + BEYOND))
+
+
+def _posix_aio(limits: ServerLimits):
+    return posix_aio.PosixAioProcessor()  # glibc's limit is set once for the process, to 1,024
+
+
+def _threads(limits: ServerLimits):
+    return threads.ThreadsProcessor(most_threads=min(1000, 2 * (limits.connections + BEYOND)))
+
+
+PROCESSORS = {
+    "io-uring": BackEnd(_io_uring, io_uring.unavailable, USUAL),
+    "linux-aio": BackEnd(_linux_aio, linux_aio.unavailable, SOME),
+    "posix-aio": BackEnd(_posix_aio, posix_aio.unavailable, FEW),
+    "threads": BackEnd(_threads, threads.unavailable, FEW),
+}
