@@ -256,6 +256,16 @@ def test_an_early_refusal_can_be_read_by_a_client_that_is_still_sending(server):
             assert answer.count(b"\r\nDate: ") == 1
 
 
+def test_after_an_early_refusal_the_server_still_takes_what_the_client_sends(server):
+    with server.connect() as client:
+        client.sendall(b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 500000\r\n\r\n")
+        assert client.recv(13, socket.MSG_PEEK) == b"HTTP/1.1 413 "
+        for _ in range(20):
+            client.sendall(bytes(10_000))
+            server.turn()
+        assert everything(client).startswith(b"HTTP/1.1 413 ")
+
+
 # Readers that are slow
 
 
