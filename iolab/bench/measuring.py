@@ -18,35 +18,46 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from iolab.bench import cpu_time, wrk
-from iolab.bench.application import REQUESTS, Asked
+from iolab.bench.application import ASKED, Asked
+from iolab.bench.choices import (
+    CLIENTS,
+    LEAST_S,
+    MOST_CONNECTIONS,
+    MOST_ROUNDS,
+    MOST_S,
+    OWN,
+    PLAIN,
+    REFERENCE,
+    REQUESTS,
+    SERVERS,
+    WRK,
+    check_choice,
+    check_numbers,
+)  # fmt: skip
 from iolab.bench.circumstances import circumstances, enough_descriptors, load
 from iolab.bench.client import Client, WrongResponse
-from iolab.bench.contestants import CONTESTANTS, NAMES, REFERENCE, contestant
+from iolab.bench.contestants import CONTESTANTS
 from iolab.bench.results import Bench, Figures, Run, percentiles, rows_of
 from iolab.bench.running import Running, running
 
 WARM_UP_S = 0.1
-OWN, WRK = "own", "wrk"
-MOST_CONNECTIONS = 10_000
 
 
 def bench_servers(
     connections: Sequence[int] = (64,),
     rounds: int = 5,
     seconds: float = 1.0,
-    requests: str = "plain",
+    requests: str = PLAIN,
     client: str = OWN,
-    servers: Sequence[str] = NAMES,
+    servers: Sequence[str] = SERVERS,
     progress: Callable[[], object] = lambda: None,
 ) -> Bench:
     """The reference takes part in any case. `progress` is called after each run.
 
     ValueError for a wrong argument, RuntimeError, with its name, for a server that fails, OSError as the kernel says.
     """
-    _check(connections, rounds, seconds, requests, client)
-    for name in servers:
-        contestant(name)  # ValueError
-    asked, runs = REQUESTS[requests], []
+    _check(connections, rounds, seconds, requests, client, servers)
+    asked, runs = ASKED[requests], []
     wanted = [each for each in CONTESTANTS if each.name in {REFERENCE, *servers}]
     missing = {each.name: reason for each in wanted if (reason := each.unavailable())}
     taking_part = [each for each in wanted if each.name not in missing]
@@ -105,15 +116,15 @@ def _under_wrk(server: Running, asked: Asked, connections: int, seconds: float) 
     return figures._asdict() | counts
 
 
-def _check(connections, rounds, seconds, requests, client) -> None:
-    for name, values, high in (("connections", connections, MOST_CONNECTIONS), ("rounds", [rounds], 1000)):
-        if not values or not all(type(value) is int and 1 <= value <= high for value in values):
-            raise ValueError(f"{name} must be from 1 to {high:,}, not {values!r}")
-    if not 0.05 <= seconds <= 600:
-        raise ValueError(f"seconds must be from 0.05 to 600, not {seconds!r}")
-    for name, value, allowed in (("requests", requests, tuple(REQUESTS)), ("client", client, (OWN, WRK))):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+def _check(connections, rounds, seconds, requests, client, servers) -> None:
+    check_numbers("connections", connections, MOST_CONNECTIONS)
+    check_numbers("rounds", [rounds], MOST_ROUNDS)
+    if not LEAST_S <= seconds <= MOST_S:
+        raise ValueError(f"seconds must be from {LEAST_S} to {MOST_S}, not {seconds!r}")
+    check_choice("requests", requests, REQUESTS)
+    check_choice("client", client, CLIENTS)
+    for name in servers:
+        check_choice("server", name, SERVERS)
     for reason in (cpu_time.unavailable(), wrk.unavailable() if client == WRK else None):
         if reason:
             raise RuntimeError(reason)
