@@ -1,6 +1,7 @@
 """Every server over every mechanism, as a client sees it: requests in pieces, in heaps, broken off, and never read."""
 
 import http.client
+import json
 import shutil
 import socket
 import subprocess
@@ -139,6 +140,17 @@ def test_more_pipelined_requests_than_are_kept_are_all_answered_in_order(server)
         for number in range(count):
             assert response(client) == (200, f"/{number}\n".encode())
         sender.join()
+
+
+def test_a_client_that_pipelines_a_thousand_requests_lets_others_in_between(server):
+    with server.connect() as blocking, server.connect() as greedy, server.connect() as modest:
+        before = server.counts()["handled"]
+        blocking.sendall(get("/block"))  # so that a loop finds what both have asked in the same turn
+        greedy.sendall(get("/a") * 1000)
+        modest.sendall(get("/counts"))
+        assert json.loads(response(modest)[1])["handled"] - before < 900
+        assert [response(greedy)[0] for _ in range(1000)] == [200] * 1000
+        assert response(blocking)[0] == 200
 
 
 def test_what_is_pipelined_behind_a_slow_request_waits_for_it(server):
