@@ -17,23 +17,8 @@ Load goes to 127.0.0.1 alone. Every process that is started here is ended here.
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from iolab.bench import cpu_time, wrk
+from iolab.bench import choices, cpu_time, wrk
 from iolab.bench.application import ASKED, Asked
-from iolab.bench.choices import (
-    CLIENTS,
-    LEAST_S,
-    MOST_CONNECTIONS,
-    MOST_ROUNDS,
-    MOST_S,
-    OWN,
-    PLAIN,
-    REFERENCE,
-    REQUESTS,
-    SERVERS,
-    WRK,
-    check_choice,
-    check_numbers,
-)  # fmt: skip
 from iolab.bench.circumstances import circumstances, enough_descriptors, load
 from iolab.bench.client import Client, WrongResponse
 from iolab.bench.contestants import CONTESTANTS
@@ -47,9 +32,9 @@ def bench_servers(
     connections: Sequence[int] = (64,),
     rounds: int = 5,
     seconds: float = 1.0,
-    requests: str = PLAIN,
-    client: str = OWN,
-    servers: Sequence[str] = SERVERS,
+    requests: str = choices.PLAIN,
+    client: str = choices.OWN,
+    servers: Sequence[str] = choices.SERVERS,
     progress: Callable[[], object] = lambda: None,
 ) -> Bench:
     """The reference takes part in any case. `progress` is called after each run.
@@ -58,7 +43,7 @@ def bench_servers(
     """
     _check(connections, rounds, seconds, requests, client, servers)
     asked, runs = ASKED[requests], []
-    wanted = [each for each in CONTESTANTS if each.name in {REFERENCE, *servers}]
+    wanted = [each for each in CONTESTANTS if each.name in {choices.REFERENCE, *servers}]
     missing = {each.name: reason for each in wanted if (reason := each.unavailable())}
     taking_part = [each for each in wanted if each.name not in missing]
     facts = circumstances() | {"rounds": rounds, "seconds": seconds, "warm_up_s": min(WARM_UP_S, seconds)}
@@ -82,19 +67,19 @@ def bench_servers(
                         progress()
     facts["load_after"] = load()
     http = {each.name: each.http for each in CONTESTANTS}
-    return Bench(requests, client, facts, runs, rows_of(runs, http, REFERENCE), missing)
+    return Bench(requests, client, facts, runs, rows_of(runs, http, choices.REFERENCE), missing)
 
 
 def runs_ahead(connections: Sequence[int], rounds: int, servers: Sequence[str]) -> int:
     """How often `progress` will be called."""
-    there = [each for each in CONTESTANTS if each.name in {*servers, REFERENCE} and not each.unavailable()]
+    there = [each for each in CONTESTANTS if each.name in {*servers, choices.REFERENCE} and not each.unavailable()]
     return rounds * sum(each.connections >= level for level in connections for each in there)
 
 
 def _run(server: Running, asked: Asked, connections: int, seconds: float, client: str) -> dict:
     with Client(server.port, asked, connections) as first:
         first.run(min(WARM_UP_S, seconds))
-    return (_under_wrk if client == WRK else _under_own)(server, asked, connections, seconds)
+    return (_under_wrk if client == choices.WRK else _under_own)(server, asked, connections, seconds)
 
 
 def _under_own(server: Running, asked: Asked, connections: int, seconds: float) -> dict:
@@ -117,14 +102,14 @@ def _under_wrk(server: Running, asked: Asked, connections: int, seconds: float) 
 
 
 def _check(connections, rounds, seconds, requests, client, servers) -> None:
-    check_numbers("connections", connections, MOST_CONNECTIONS)
-    check_numbers("rounds", [rounds], MOST_ROUNDS)
-    if not LEAST_S <= seconds <= MOST_S:
-        raise ValueError(f"seconds must be from {LEAST_S} to {MOST_S}, not {seconds!r}")
-    check_choice("requests", requests, REQUESTS)
-    check_choice("client", client, CLIENTS)
+    choices.check_numbers("connections", connections, choices.MOST_CONNECTIONS)
+    choices.check_numbers("rounds", [rounds], choices.MOST_ROUNDS)
+    if not choices.LEAST_S <= seconds <= choices.MOST_S:
+        raise ValueError(f"seconds must be from {choices.LEAST_S} to {choices.MOST_S}, not {seconds!r}")
+    choices.check_choice("requests", requests, choices.REQUESTS)
+    choices.check_choice("client", client, choices.CLIENTS)
     for name in servers:
-        check_choice("server", name, SERVERS)
-    for reason in (cpu_time.unavailable(), wrk.unavailable() if client == WRK else None):
+        choices.check_choice("server", name, choices.SERVERS)
+    for reason in (cpu_time.unavailable(), wrk.unavailable() if client == choices.WRK else None):
         if reason:
             raise RuntimeError(reason)
