@@ -12,7 +12,8 @@ def servers(options) -> None:
     from tqdm import tqdm
 
     from iolab.bench import wrk
-    from iolab.bench.measuring import OWN, WRK, bench_servers, runs_ahead
+    from iolab.bench.choices import OWN, WRK
+    from iolab.bench.measuring import bench_servers, runs_ahead
     from iolab.drawing.servers_figure import draw_servers
     from iolab.drawing.servers_table import servers_table
 

@@ -3,12 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from iolab.bench.application import REQUESTS
-from iolab.bench.contestants import NAMES
-from iolab.bench.measuring import MOST_CONNECTIONS, OWN, WRK
-from iolab.bench.waits import COUNTS, MOST_IDLE
-
-MOST_ROUNDS = 1000
+from iolab.bench import choices
 
 
 def add_bench(commands, number: Callable, writable: Callable) -> None:
@@ -25,15 +20,15 @@ def add_bench(commands, number: Callable, writable: Callable) -> None:
         epilog="example: iolab bench servers --connections 1 64 512 --requests database --png servers.png",
     )  # fmt: skip
     servers.set_defaults(carry_out=_servers)
-    servers.add_argument("--connections", type=number(1, MOST_CONNECTIONS), nargs="+", default=[64], metavar="N",
+    servers.add_argument("--connections", type=number(1, choices.MOST_CONNECTIONS), nargs="+", default=[64], metavar="N",
                          help="how many at the same time; several numbers: one after the other (default 64)")  # fmt: skip
-    servers.add_argument("--seconds", type=number(0.05, 600, float), default=1.0,
+    servers.add_argument("--seconds", type=number(choices.LEAST_S, choices.MOST_S, float), default=1.0,
                          help="of load for each server in each round (default 1)")  # fmt: skip
-    servers.add_argument("--requests", choices=tuple(REQUESTS), default="plain",
+    servers.add_argument("--requests", choices=choices.REQUESTS, default=choices.PLAIN,
                          help="plain: a small text; database: one book from SQLite (default plain)")  # fmt: skip
-    servers.add_argument("--servers", nargs="+", choices=NAMES, default=list(NAMES), metavar="SERVER",
-                         help=f"only these, beside reactor-epoll, of {', '.join(NAMES)}")  # fmt: skip
-    servers.add_argument("--client", choices=(OWN, WRK),
+    servers.add_argument("--servers", nargs="+", choices=choices.SERVERS, default=list(choices.SERVERS), metavar="SERVER",
+                         help=f"only these, beside reactor-epoll, of {', '.join(choices.SERVERS)}")  # fmt: skip
+    servers.add_argument("--client", choices=choices.CLIENTS,
                          help="who makes the load (default: wrk where it is installed, else our own)")  # fmt: skip
     waits = whats.add_parser(
         "demultiplexers", help="what one wait costs, against the number of idle descriptors",
@@ -41,10 +36,12 @@ def add_bench(commands, number: Callable, writable: Callable) -> None:
         epilog="example: iolab bench demultiplexers --png waits.png",
     )  # fmt: skip
     waits.set_defaults(carry_out=_demultiplexers)
-    waits.add_argument("--idle", type=number(1, MOST_IDLE), nargs="+", default=list(COUNTS), metavar="N",
-                       help=f"numbers of idle descriptors (default {' '.join(map(str, COUNTS))})")  # fmt: skip
+    waits.add_argument("--idle", type=number(1, choices.MOST_IDLE), nargs="+", default=list(choices.IDLE), metavar="N",
+                       help=f"numbers of idle descriptors (default {' '.join(map(str, choices.IDLE))})")  # fmt: skip
     for command in (servers, waits):
-        command.add_argument("--rounds", type=number(1, MOST_ROUNDS), default=5, help="each in turn (default 5)")
+        command.add_argument(
+            "--rounds", type=number(1, choices.MOST_ROUNDS), default=5, help="each in turn (default 5)"
+        )
         command.add_argument("--json", type=writable, metavar="F", help="save all that was measured as JSON")
         command.add_argument("--png", type=writable, metavar="F", help="save the figure as PNG")
 

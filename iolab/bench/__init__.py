@@ -1,5 +1,6 @@
 """Side by side in one run: the servers of this package and those of others; the ways to wait for many descriptors.
 
+    choices            names and limits
     application        what all servers run: the same handler, which counts what it has handled
     contestants        who takes part, by which loop, with whose HTTP, and why one cannot
     peer_http          HTTP for the peers: httptools alone, or that of our own servers

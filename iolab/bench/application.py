@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from iolab.bench.choices import DATABASE, PLAIN
 from iolab.servers.bookstore import Bookstore
 from iolab.servers.bookstore_requests import json_response
 from iolab.servers.bookstore_titles import TITLES
@@ -36,9 +37,9 @@ class Asked(NamedTuple):
 
 
 _BOOK = TITLES[0]
-REQUESTS = {
-    "plain": Asked("/", GREETING),
-    "database": Asked(f"/books/{_BOOK.isbn}", json_response(200, _BOOK._asdict() | {"stock": COPIES}).body),
+ASKED = {
+    PLAIN: Asked("/", GREETING),
+    DATABASE: Asked(f"/books/{_BOOK.isbn}", json_response(200, _BOOK._asdict() | {"stock": COPIES}).body),
 }
 
 
@@ -62,8 +63,8 @@ class CountedApplication:
 
 
 def new_application(requests: str, folder: Path) -> CountedApplication:
-    """The one for "plain", or for "database", whose file is made in `folder`."""
-    if requests == "plain":
+    """The one for PLAIN, or for DATABASE, whose file is made in `folder`."""
+    if requests == PLAIN:
         response = Response(200, GREETING)
         return CountedApplication(lambda request: response)
     return CountedApplication(Bookstore(folder / "bookstore.sqlite", COPIES).handle)

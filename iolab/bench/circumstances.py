@@ -1,6 +1,6 @@
 """The machine on which a bench runs: what is noted of it, and how many descriptors it grants.
 
-    ulimit -Sn  1024 ──> enough_descriptors(10,000) ──> 10,100 ──> as it was
+    ulimit -Sn  1024 ──> enough_descriptors(10,000) ──> 10,256 ──> as it was
     ulimit -Hn  the most that a user may raise it to
 
 Two facts that surprise:
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 from iolab.kernel.cpus import allowed_cpus
 
-SPARE_DESCRIPTORS = 100
+SPARE_DESCRIPTORS = 256
 
 
 def circumstances() -> dict:

@@ -20,6 +20,7 @@ from functools import partial
 from typing import NamedTuple
 
 from iolab.bench import peer_loops
+from iolab.bench.choices import SERVERS, check_choice
 from iolab.bench.peer_http import LeanHttp, SameHttp
 from iolab.servers.processors import PROCESSORS
 from iolab.servers.serve import DEMULTIPLEXERS, new_server
@@ -27,7 +28,6 @@ from iolab.servers.server_limits import USUAL, ServerLimits
 from iolab.servers.threaded_http_server import BOUNDED
 
 OURS, LEAN, ITS_OWN = "ours", "httptools", "its own"  # whose HTTP
-REFERENCE = "reactor-epoll"
 
 
 def _installed() -> None:
@@ -78,11 +78,9 @@ CONTESTANTS = (
     _peer("gevent", LEAN, peer_loops.gevent_greenlets, "gevent", new_http=LeanHttp),
     _peer("tornado", ITS_OWN, peer_loops.tornado_http, "tornado"),
 )
-NAMES = tuple(each.name for each in CONTESTANTS)
 
 
 def contestant(name: str) -> Contestant:
     """By its name; ValueError for another one."""
-    if name not in NAMES:
-        raise ValueError(f"server must be one of {', '.join(NAMES)}, not {name!r}")
-    return CONTESTANTS[NAMES.index(name)]
+    check_choice("server", name, SERVERS)
+    return CONTESTANTS[SERVERS.index(name)]

@@ -17,37 +17,33 @@ Load goes to 127.0.0.1 alone. Every process that is started here is ended here.
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from iolab.bench import cpu_time, wrk
-from iolab.bench.application import REQUESTS, Asked
+from iolab.bench import choices, cpu_time, wrk
+from iolab.bench.application import ASKED, Asked
 from iolab.bench.circumstances import circumstances, enough_descriptors, load
 from iolab.bench.client import Client, WrongResponse
-from iolab.bench.contestants import CONTESTANTS, NAMES, REFERENCE, contestant
+from iolab.bench.contestants import CONTESTANTS
 from iolab.bench.results import Bench, Figures, Run, percentiles, rows_of
 from iolab.bench.running import Running, running
 
 WARM_UP_S = 0.1
-OWN, WRK = "own", "wrk"
-MOST_CONNECTIONS = 10_000
 
 
 def bench_servers(
     connections: Sequence[int] = (64,),
     rounds: int = 5,
     seconds: float = 1.0,
-    requests: str = "plain",
-    client: str = OWN,
-    servers: Sequence[str] = NAMES,
+    requests: str = choices.PLAIN,
+    client: str = choices.OWN,
+    servers: Sequence[str] = choices.SERVERS,
     progress: Callable[[], object] = lambda: None,
 ) -> Bench:
     """The reference takes part in any case. `progress` is called after each run.
 
     ValueError for a wrong argument, RuntimeError, with its name, for a server that fails, OSError as the kernel says.
     """
-    _check(connections, rounds, seconds, requests, client)
-    for name in servers:
-        contestant(name)  # ValueError
-    asked, runs = REQUESTS[requests], []
-    wanted = [each for each in CONTESTANTS if each.name in {REFERENCE, *servers}]
+    _check(connections, rounds, seconds, requests, client, servers)
+    asked, runs = ASKED[requests], []
+    wanted = [each for each in CONTESTANTS if each.name in {choices.REFERENCE, *servers}]
     missing = {each.name: reason for each in wanted if (reason := each.unavailable())}
     taking_part = [each for each in wanted if each.name not in missing]
     facts = circumstances() | {"rounds": rounds, "seconds": seconds, "warm_up_s": min(WARM_UP_S, seconds)}
@@ -71,19 +67,19 @@ def bench_servers(
                         progress()
     facts["load_after"] = load()
     http = {each.name: each.http for each in CONTESTANTS}
-    return Bench(requests, client, facts, runs, rows_of(runs, http, REFERENCE), missing)
+    return Bench(requests, client, facts, runs, rows_of(runs, http, choices.REFERENCE), missing)
 
 
 def runs_ahead(connections: Sequence[int], rounds: int, servers: Sequence[str]) -> int:
     """How often `progress` will be called."""
-    there = [each for each in CONTESTANTS if each.name in {*servers, REFERENCE} and not each.unavailable()]
+    there = [each for each in CONTESTANTS if each.name in {*servers, choices.REFERENCE} and not each.unavailable()]
     return rounds * sum(each.connections >= level for level in connections for each in there)
 
 
 def _run(server: Running, asked: Asked, connections: int, seconds: float, client: str) -> dict:
     with Client(server.port, asked, connections) as first:
         first.run(min(WARM_UP_S, seconds))
-    return (_under_wrk if client == WRK else _under_own)(server, asked, connections, seconds)
+    return (_under_wrk if client == choices.WRK else _under_own)(server, asked, connections, seconds)
 
 
 def _under_own(server: Running, asked: Asked, connections: int, seconds: float) -> dict:
@@ -105,15 +101,15 @@ def _under_wrk(server: Running, asked: Asked, connections: int, seconds: float) 
     return figures._asdict() | counts
 
 
-def _check(connections, rounds, seconds, requests, client) -> None:
-    for name, values, high in (("connections", connections, MOST_CONNECTIONS), ("rounds", [rounds], 1000)):
-        if not values or not all(type(value) is int and 1 <= value <= high for value in values):
-            raise ValueError(f"{name} must be from 1 to {high:,}, not {values!r}")
-    if not 0.05 <= seconds <= 600:
-        raise ValueError(f"seconds must be from 0.05 to 600, not {seconds!r}")
-    for name, value, allowed in (("requests", requests, tuple(REQUESTS)), ("client", client, (OWN, WRK))):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-    for reason in (cpu_time.unavailable(), wrk.unavailable() if client == WRK else None):
+def _check(connections, rounds, seconds, requests, client, servers) -> None:
+    choices.check_numbers("connections", connections, choices.MOST_CONNECTIONS)
+    choices.check_numbers("rounds", [rounds], choices.MOST_ROUNDS)
+    if not choices.LEAST_S <= seconds <= choices.MOST_S:
+        raise ValueError(f"seconds must be from {choices.LEAST_S} to {choices.MOST_S}, not {seconds!r}")
+    choices.check_choice("requests", requests, choices.REQUESTS)
+    choices.check_choice("client", client, choices.CLIENTS)
+    for name in servers:
+        choices.check_choice("server", name, choices.SERVERS)
+    for reason in (cpu_time.unavailable(), wrk.unavailable() if client == choices.WRK else None):
         if reason:
             raise RuntimeError(reason)

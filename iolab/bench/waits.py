@@ -22,11 +22,10 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from time import monotonic_ns
 
+from iolab.bench.choices import IDLE, MOST_IDLE, MOST_ROUNDS, check_numbers
 from iolab.bench.circumstances import circumstances, enough_descriptors
 from iolab.bench.waiters import WAITERS
 
-COUNTS = (10, 100, 1000, 10_000)
-MOST_IDLE = 100_000
 SAMPLE_NS = 2_000_000  # so long one sample takes, at least one wait
 VERSION = 1
 REFERENCE = "epoll"
@@ -54,13 +53,10 @@ class Waits:
         return json.dumps({"version": VERSION} | asdict(self), indent=1)
 
 
-def bench_waits(
-    counts: Sequence[int] = COUNTS, rounds: int = 5, progress: Callable[[], object] = lambda: None
-) -> Waits:
+def bench_waits(counts: Sequence[int] = IDLE, rounds: int = 5, progress: Callable[[], object] = lambda: None) -> Waits:
     """`progress` is called after each number of `counts`. ValueError for a wrong argument; OSError as the kernel says."""
-    for name, values, high in (("counts", counts, MOST_IDLE), ("rounds", [rounds], 1000)):
-        if not values or not all(type(value) is int and 1 <= value <= high for value in values):
-            raise ValueError(f"{name} must be from 1 to {high:,}, not {values!r}")
+    check_numbers("counts", counts, MOST_IDLE)
+    check_numbers("rounds", [rounds], MOST_ROUNDS)
     missing = {waiter.name: reason for waiter in WAITERS if (reason := waiter.unavailable())}
     here = [waiter for waiter in WAITERS if waiter.name not in missing]
     rows = []

@@ -6,7 +6,8 @@ The axes are logarithmic: twice as much and half as much are equally far from 1.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from iolab.bench.contestants import ITS_OWN, LEAN, OURS, REFERENCE, contestant
+from iolab.bench.choices import REFERENCE
+from iolab.bench.contestants import ITS_OWN, LEAN, OURS, contestant
 from iolab.bench.results import Bench, Row
 from iolab.drawing.palette import FAINT, INK, LOOKS
 from iolab.drawing.picture import Picture

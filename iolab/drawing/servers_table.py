@@ -1,6 +1,6 @@
 """Servers beside each other as a table, and what was compared in one line."""
 
-from iolab.bench.contestants import REFERENCE
+from iolab.bench.choices import REFERENCE
 from iolab.bench.results import Bench, Row
 from iolab.drawing.table import Table
 from iolab.drawing.words import duration

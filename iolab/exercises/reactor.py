@@ -77,10 +77,8 @@ def check_send_on(send_on: Callable) -> None:
         asked = (
             "You had asked for WRITE." if reactor.events & WRITE else "Nobody had asked for WRITE, so nobody is told."
         )
-        return wrong(f"The peer has {len(got):,} of {len(data):,} bytes: send takes what there is room for. {asked}")
-    return wrong(
-        f"The peer got other bytes than yours, {len(got):,} of {len(data):,}: what went is what send returned."
-    )
+        return wrong(f"The peer has only a part of the bytes: send takes what there is room for. {asked}")
+    return wrong("The peer got other bytes than yours, or some of them twice: what went is what send returned.")
 
 
 def _until_all_has_come(handler: Outgoing, reactor: OneHandlerReactor, peer: socket.socket, nbytes: int) -> bytes:

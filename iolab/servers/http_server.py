@@ -89,10 +89,13 @@ class HttpServer:
         return len(self.handlers) >= self.limits.connections + REFUSED_AT_ONCE
 
     def answer(self, handler) -> None:
-        """Let the application answer what `handler`'s client has asked, in order."""
+        """Let the application answer what `handler`'s client has asked, in order; a few, for others wait, too."""
         conversation = handler.conversation
         conversation.ending = self.stopping
-        while (request := conversation.next_request()) is not None:
+        for _ in range(self.limits.http.pipelined):
+            request = conversation.next_request()
+            if request is None:
+                return
             self.step(4, handler.fd)
             if self.application.slow(request):
                 self.pool.submit(self._answer_in_worker, handler, request)

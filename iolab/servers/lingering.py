@@ -4,8 +4,9 @@
     client                   reads all, then the end ── close: FIN ─┘
 
 Two facts that surprise:
-* close(2) with bytes unread in the receive buffer sends a reset (RFC 2525, 2.17), and a reset makes the other side
-  forget what it has received and not read: the client that sent too much never learns that it was too much.
+* close(2) with bytes unread in the receive buffer, or before more of them come, sends a reset (RFC 2525, 2.17). What
+  our kernel has not sent by then is thrown away, and a client that is still sending gets ECONNRESET from its next call,
+  often before it has looked for an answer. Other systems than Linux drop what it has received and not read, too.
 * shutdown(2) concerns the connection, close(2) the descriptor: a process that was forked meanwhile and has the
   descriptor, too, keeps a closed connection open, but not one that was shut down.
 

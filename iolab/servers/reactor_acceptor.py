@@ -60,7 +60,7 @@ class Acceptor:
     def close(self) -> None:
         """Accept no more; but who is connected already may have asked already."""
         if not self._closed:
-            with suppress(OSError):
+            with suppress(OSError, ValueError):  # ValueError: a number that is too high for select
                 self.handle_input()
             self._closed = True
             self._reactor.remove_handler(self)

@@ -8,8 +8,9 @@ import stat
 import pytest
 
 from iolab.bench import measuring, wrk
+from iolab.bench.choices import REFERENCE
 from iolab.bench.client import WrongResponse
-from iolab.bench.contestants import CONTESTANTS, NAMES, REFERENCE
+from iolab.bench.contestants import CONTESTANTS
 from iolab.bench.measuring import bench_servers, runs_ahead
 from tests.bench.started import eventually as soon
 from tests.bench.started import listening, listens, session_processes, started
@@ -122,8 +123,8 @@ def test_the_command_prints_a_table_and_saves_json_and_figure(tmp_path):
 def test_ctrl_c_and_a_violent_death_leave_no_process_no_port_no_file(number, code, tmp_path):
     options = ["--connections", 2, "--rounds", 1000, "--seconds", 0.1, "--client", "own", "--requests", "database"]
     with started(tmp_path, "servers", *options, "--servers", "asyncio") as process:
-        ports = []
-        assert soon(lambda: len(ports) == 2 or ports.extend(listening(session_processes(process.pid))[len(ports) :]))
+        assert soon(lambda: len(listening(session_processes(process.pid))) == 2)
+        ports = listening(session_processes(process.pid))
         os.kill(process.pid, number)
         _, err = process.communicate(timeout=60)
         assert process.returncode == code
@@ -206,7 +207,3 @@ def test_a_bench_by_wrk_itself():
     found = bench_servers([8], 1, 1, client="wrk", servers=[])
     [run] = found.runs
     assert 0 <= run.handled - run.requests <= 8
-
-
-def test_all_names_can_be_chosen():
-    assert {each.name for each in CONTESTANTS} == set(NAMES)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from iolab.bench.contestants import CONTESTANTS, NAMES, REFERENCE
+from iolab.bench.choices import REFERENCE, SERVERS
+from iolab.bench.contestants import CONTESTANTS
 from iolab.bench.results import Bench, Row, Run, rows_of
 from iolab.drawing.servers_figure import draw_servers, finding
 from iolab.drawing.servers_table import servers_table
@@ -16,7 +17,7 @@ HTTP = {each.name: each.http for each in CONTESTANTS}
 FACTS = {"rounds": 5, "seconds": 1.0, "kernel": "Linux 6.18.44-some-long-flavour", "cpus": 128, "load_before": 12.34}
 
 
-def bench(names=NAMES, levels=(64,), spread: float = 1.4, rounds: int = 5) -> Bench:
+def bench(names=SERVERS, levels=(64,), spread: float = 1.4, rounds: int = 5) -> Bench:
     """From the cheapest to the dearest each costs `spread` times what the one before did."""
     runs = [
         Run(name, level, number, 100_000, 10**9, 10**6, round(level * 3000 * spread**place), round(1e8 * spread**place),
@@ -32,7 +33,7 @@ CHOICES = {
     "all": bench(),
     "three-levels": bench(levels=(1, 64, 10_000)),
     "reference-alone": bench([REFERENCE], rounds=1),
-    "backwards": bench(NAMES[::-1], spread=3),
+    "backwards": bench(SERVERS[::-1], spread=3),
     "all-alike": bench(spread=1),
     "two-far-apart": bench([REFERENCE, "uvloop-same-http"], (7,), spread=5000),
 }

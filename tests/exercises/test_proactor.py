@@ -98,6 +98,14 @@ def closes_at_once(proactor, handler, pages):
     proactor.close_connection(handler.fd, handler)
 
 
+def one_buffer_and_closes_at_once(proactor, handler, pages):
+    buffer = bytearray(len(pages[0]))
+    for page in pages:
+        buffer[:] = page
+        proactor.send(handler.fd, buffer, handler)
+    proactor.close_connection(handler.fd, handler)
+
+
 def never_closes(proactor, handler, pages):
     for page in pages:
         proactor.send(handler.fd, page, handler)
@@ -119,8 +127,9 @@ def test_bytes_of_its_own_for_each_operation_are_right(capsys, function):
 @pytest.mark.parametrize(
     ("function", "why"),
     [
-        (one_buffer_for_all, "until then it belongs to the operation"),
-        (closes_at_once, "A send that is started is not sent"),
+        (one_buffer_for_all, "Until then it belongs to the operation"),
+        (closes_at_once, "a send that is started is not sent"),
+        (one_buffer_and_closes_at_once, "a send that is started is not sent"),
         (never_closes, "the connection stays open"),
         (lambda proactor, handler, pages: 1 / 0, "ZeroDivisionError"),
     ],

@@ -10,9 +10,10 @@ import pytest
 from iolab.recording import slow_handler, sub_reactors
 from iolab.recording.http_client import Client
 from iolab.recording.server_process import server_processes
-from iolab.recording.server_steps import BOOK, ORDERED, traced
+from iolab.recording.server_steps import BOOK, ORDERED, _second_requests, traced
 from iolab.recording.small_shops import COMMAND_S, PAGE_NBYTES
 from iolab.servers.processors import PROCESSORS
+from iolab.servers.steps import Step
 from tests.left_behind import nothing_left_behind
 
 LOOPS = [("reactor", name) for name in ("select", "poll", "epoll")] + [("proactor", name) for name in PROCESSORS]
@@ -56,6 +57,12 @@ def test_of_several_requests_the_slow_one_is_a_workers_and_the_quick_ones_come_f
     assert fifth[0] != [trace["loop"]]
     sixth = [next(at for number, at, _ in each["steps"] if number == 6) for each in trace["requests"]]
     assert max(sixth[1:]) < sixth[0]
+
+
+def test_the_late_end_of_the_first_answer_is_not_the_second_requests():
+    numbers = [2, 3, 4, 5, 6, 2, 3, 4, 5, 7, 8, 6, 7, 8, 2, 3]
+    steps = [Step(number, 9, at_ns, 1) for at_ns, number in enumerate(numbers)] + [Step(2, 10, 99, 1)]
+    assert [[number for number, *_ in each] for each in _second_requests(steps)] == [[2, 3, 4, 5, 6, 7, 8]]
 
 
 @pytest.mark.parametrize("targets", [(), "/books"])

@@ -1,6 +1,7 @@
 """Every server over every mechanism, as a client sees it: requests in pieces, in heaps, broken off, and never read."""
 
 import http.client
+import json
 import shutil
 import socket
 import subprocess
@@ -141,6 +142,17 @@ def test_more_pipelined_requests_than_are_kept_are_all_answered_in_order(server)
         sender.join()
 
 
+def test_a_client_that_pipelines_a_thousand_requests_lets_others_in_between(server):
+    with server.connect() as blocking, server.connect() as greedy, server.connect() as modest:
+        before = server.counts()["handled"]
+        blocking.sendall(get("/block"))  # so that a loop finds what both have asked in the same turn
+        greedy.sendall(get("/a") * 1000)
+        modest.sendall(get("/counts"))
+        assert json.loads(response(modest)[1])["handled"] - before < 900
+        assert [response(greedy)[0] for _ in range(1000)] == [200] * 1000
+        assert response(blocking)[0] == 200
+
+
 def test_what_is_pipelined_behind_a_slow_request_waits_for_it(server):
     with server.connect() as client:
         client.sendall(get("/first") + get("/slow/held") + post("/echo", b"third") + get("/slow/fourth"))
@@ -254,6 +266,16 @@ def test_an_early_refusal_can_be_read_by_a_client_that_is_still_sending(server):
             answer = everything(client)
             assert answer.startswith(b"HTTP/1.1 413 ")
             assert answer.count(b"\r\nDate: ") == 1
+
+
+def test_after_an_early_refusal_the_server_still_takes_what_the_client_sends(server):
+    with server.connect() as client:
+        client.sendall(b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 500000\r\n\r\n")
+        assert client.recv(13, socket.MSG_PEEK) == b"HTTP/1.1 413 "
+        for _ in range(20):
+            client.sendall(bytes(10_000))
+            server.turn()
+        assert everything(client).startswith(b"HTTP/1.1 413 ")
 
 
 # Readers that are slow

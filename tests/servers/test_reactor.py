@@ -250,6 +250,22 @@ def test_a_reset_is_told_to_one_that_waits_for_room_only(reactor):
             assert failures in ([errno.ECONNRESET], [errno.EPIPE])
 
 
+def test_an_error_that_is_neither_data_nor_room_is_told_to_one_that_waits_for_room(reactor):
+    """A full pipe whose reader has gone: poll(2) says POLLERR, and nothing else."""
+    reader, writer = os.pipe()
+    with open(writer, "wb", buffering=0) as full:
+        os.set_blocking(writer, False)
+        while full.write(bytes(1 << 16)):
+            pass
+        handler = Handler(full, reactor.remove_handler, reactor.remove_handler)
+        reactor.register_handler(handler, WRITE)
+        reactor.handle_events(0)
+        assert handler.told == []
+        os.close(reader)
+        reactor.handle_events(PATIENCE_S)
+        assert len(handler.told) == 1
+
+
 def test_a_handler_that_raises_is_told_so_and_the_others_go_on(reactor, caplog):
     with pairs(3) as (ours, peers):
         told = []
