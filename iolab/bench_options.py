@@ -22,8 +22,8 @@ def add_bench(commands, number: Callable, writable: Callable) -> None:
     servers.set_defaults(carry_out=_servers)
     servers.add_argument("--connections", type=number(1, choices.MOST_CONNECTIONS), nargs="+", default=[64], metavar="N",
                          help="how many at the same time; several numbers: one after the other (default 64)")  # fmt: skip
-    servers.add_argument("--seconds", type=number(choices.LEAST_S, choices.MOST_S, float), default=1.0,
-                         help="of load for each server in each round (default 1)")  # fmt: skip
+    servers.add_argument("--seconds", type=number(choices.LEAST_S, choices.MOST_S, float), default=0.75,
+                         help="of load for each server in each round (default 0.75)")  # fmt: skip
     servers.add_argument("--requests", choices=choices.REQUESTS, default=choices.PLAIN,
                          help="plain: a small text; database: one book from SQLite (default plain)")  # fmt: skip
     servers.add_argument("--servers", nargs="+", choices=choices.SERVERS, default=list(choices.SERVERS), metavar="SERVER",

@@ -1,12 +1,14 @@
 """Rounds in turn: each server once, then each once more, so that what changes meanwhile changes for all of them.
 
-    round 1   A ├ warm-up ┤ ├ measured ┤  B ├ ... ┤   C ├ ... ┤      the others are there, and sleep
-    round 2   A ├ warm-up ┤ ├ measured ┤  B ├ ... ┤   C ├ ... ┤
+    round 1   A ├ warm-up ┤ ├ measured ┤  B ├ ... ┤   C ├ ... ┤      each in a new process
+    round 2   A ├ warm-up ┤ ├ measured ┤  B ├ ... ┤   C ├ ... ┤      and in another one
                             └ CPU time of the server, before and after ┘
 
-Two facts that surprise:
+Three facts that surprise:
 * Measured one after the other, A for a minute, then B, the second is slower on a laptop that has become warm, and
   faster where a neighbour has just finished. The order of the names decides.
+* Two processes of one program may differ by a quarter for as long as they live: where their memory lies is chosen anew
+  at each start. So no round has the process of another one; otherwise their median would be that of one throw.
 * The first requests cost several times as much, and not only because caches are cold. asyncio receives with 256 KiB at
   a time, and glibc makes each such buffer by mmap(2) until one of them was freed whole: when the first client leaves.
   Until then a request costs it more than twice as much. So the warm-up says goodbye, and new connections are measured.
@@ -15,7 +17,6 @@ Load goes to 127.0.0.1 alone. Every process that is started here is ended here.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 
 from iolab.bench import choices, cpu_time, wrk
 from iolab.bench.application import ASKED, Asked
@@ -55,16 +56,15 @@ def bench_servers(
                 for each in taking_part
                 if each not in bear
             }
-            with ExitStack() as stack:
-                processes = [(each.name, stack.enter_context(running(each.name, requests))) for each in bear]
-                for number in range(1, rounds + 1):
-                    for name, server in processes:
-                        try:
+            for number in range(1, rounds + 1):
+                for name in (each.name for each in bear):
+                    try:
+                        with running(name, requests) as server:
                             figures = _run(server, asked, level, seconds, client)
-                        except (WrongResponse, ConnectionError, TimeoutError) as error:
-                            raise RuntimeError(f"{name} with {level} connections: {error}") from error
-                        runs.append(Run(name, level, number, **figures))
-                        progress()
+                    except (WrongResponse, ConnectionError, TimeoutError) as error:
+                        raise RuntimeError(f"{name} with {level} connections: {error}") from error
+                    runs.append(Run(name, level, number, **figures))
+                    progress()
     facts["load_after"] = load()
     http = {each.name: each.http for each in CONTESTANTS}
     return Bench(requests, client, facts, runs, rows_of(runs, http, choices.REFERENCE), missing)

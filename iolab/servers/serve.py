@@ -12,7 +12,7 @@ Two facts that surprise:
 import os
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from iolab.models import multiplexing_epoll, multiplexing_poll, multiplexing_select
@@ -70,7 +70,7 @@ def serve(options) -> None:
 def _serve(options, path, listener, signals, started) -> int:
     step = NotedSteps(_printer(options.kind)) if options.steps else unnoted
     address = url(listener)
-    with Bookstore(path) as bookstore:
+    with listener, Bookstore(path) as bookstore:
         server = new_server(options.kind, options.mechanism, listener, bookstore, step)
         with stopping_by_signals(server.stop, signals):
             started(address)
@@ -83,16 +83,18 @@ def _serve_with_workers(options, path) -> bool:
 
     from iolab.servers.workers import Workers
 
-    listeners = [listen(options.host, options.port, reuse_port=True)]
-    port, address = listeners[0].getsockname()[1], url(listeners[0])
-    listeners += [listen(options.host, port, reuse_port=True) for _ in range(options.workers - 1)]
     Bookstore(path).close()  # made once, before several would make it
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(listen(options.host, options.port, reuse_port=True))]
+        port, address = listeners[0].getsockname()[1], url(listeners[0])
+        for _ in range(options.workers - 1):
+            listeners.append(stack.enter_context(listen(options.host, port, reuse_port=True)))
 
-    def serve_in_child(listener) -> int:
-        return min(1, _serve(options, path, listener, (signal.SIGTERM,), lambda address: None))
+        def serve_in_child(listener) -> int:
+            return min(1, _serve(options, path, listener, (signal.SIGTERM,), lambda address: None))
 
-    workers = Workers(listeners, serve_in_child)
-    return not workers.run(USUAL.stop_s + LAST_WORK_S + 1, lambda: _announce(address))
+        workers = Workers(listeners, serve_in_child)
+        return not workers.run(USUAL.stop_s + LAST_WORK_S + 1, lambda: _announce(address))
 
 
 def _announce(address: str) -> None:

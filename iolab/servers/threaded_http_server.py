@@ -32,7 +32,7 @@ from iolab.servers.server_limits import ServerLimits
 from iolab.servers.steps import StepNoter, unnoted
 
 RECEIVED_AT_ONCE = 1 << 16
-BOUNDED = ServerLimits(connections=512)
+BOUNDED = ServerLimits(connections=640)
 
 
 def threaded_http_server(

@@ -73,10 +73,14 @@ class Workers:
 
     def _start_those_due(self) -> None:
         for number in [number for number, at in self._due.items() if at <= monotonic()]:
-            del self._due[number]
-            process = os.fork()
+            try:
+                process = os.fork()
+            except BlockingIOError:  # EAGAIN: no more processes at the moment
+                self._due[number] = monotonic() + FIRST_PAUSE_S
+                continue
             if not process:
                 self._be_worker(number)
+            del self._due[number]
             self._running[process] = number, monotonic()
 
     def _be_worker(self, number: int) -> None:

@@ -33,14 +33,19 @@ every_contestant = pytest.mark.parametrize(
 
 
 def raw_answer(port: int, request: bytes) -> bytes:
-    """All bytes of one response, by a raw socket; the server is asked to close behind it."""
+    """All bytes that answer one request, by a raw socket: first what the length says, then what else may come."""
     with socket.create_connection(("127.0.0.1", port), 30) as client:
         client.sendall(request)
-        client.shutdown(socket.SHUT_WR)
-        pieces = []
+        data = b""
+        while not (length := re.search(rb"Content-Length: (\d+)\r\n(?s:.*?)\r\n", data)) or len(
+            data
+        ) < length.end() + int(length[1]):
+            assert (piece := client.recv(1 << 16)), data
+            data += piece
+        client.shutdown(socket.SHUT_WR)  # not before: a server may take that for a goodbye
         while piece := client.recv(1 << 16):
-            pieces.append(piece)
-    return b"".join(pieces)
+            data += piece
+    return data
 
 
 @every_contestant

@@ -2,6 +2,9 @@
 
 import http.client
 import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 from time import monotonic_ns
 
@@ -86,6 +89,26 @@ def test_a_server_that_nobody_finishes_is_ended():
     with server_processes("reactor", "epoll", "in the loop") as ((child,), _):
         process_id = child.process_id
     assert not Path(f"/proc/{process_id}").exists()
+
+
+def test_a_server_ends_when_the_process_that_measures_is_killed():
+    program = """
+from iolab.recording.server_process import server_processes
+with server_processes("reactor", "epoll", "in the loop") as ((child,), address):
+    print(child.process_id, flush=True)
+    input()
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as measuring:
+        process_id = int(measuring.stdout.readline())
+        server = os.pidfd_open(process_id)
+        try:
+            measuring.kill()
+            assert select.select([server], [], [], 60)[0] == [server]  # pidfd_open(2): readable when it has ended
+        finally:
+            os.close(server)
 
 
 def test_an_unknown_application_is_refused_before_anything_is_started():

@@ -38,7 +38,11 @@ every_server = pytest.mark.parametrize(
         for reason in [each.unavailable()]
     ],
 )
-KINDS = ("reactor", "proactor", "threads")
+# Where there is no io_uring, a proactor over something else: here it matters that it is one.
+COMPLETIONS = next(each.mechanism for each in VARIANTS if each.kind == "proactor" and not each.unavailable())
+PROACTOR = ("proactor", "--completions", COMPLETIONS)
+SERVERS = (("reactor",), PROACTOR, ("threads",))
+KINDS = pytest.mark.parametrize("kind", SERVERS, ids=lambda arguments: arguments[0])
 
 
 class Command:
@@ -134,13 +138,13 @@ def cpu_s(process_id: int) -> float:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize("kind", KINDS)
+@KINDS
 def test_curl_orders_a_book_and_a_browser_gets_a_page(kind, tmp_path):
     def curl(*arguments):
         command = ["curl", "-sS", "--max-time", str(PATIENCE_S), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
-    with serve(kind, folder=tmp_path) as command:
+    with serve(*kind, folder=tmp_path) as command:
         address = f"http://127.0.0.1:{command.port}"
         isbn = json.loads(curl(f"{address}/books"))[0]["isbn"]
         order = json.dumps({"isbn": isbn, "quantity": 2})
@@ -149,16 +153,16 @@ def test_curl_orders_a_book_and_a_browser_gets_a_page(kind, tmp_path):
         assert "<html" in curl("-H", "Accept: text/html", f"{address}/").lower()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@KINDS
 def test_ctrl_c_ends_it_as_well(kind, tmp_path):
-    with serve(kind, folder=tmp_path) as command:
+    with serve(*kind, folder=tmp_path) as command:
         assert command.ask("/health")[0] == 200
         assert command.end(signal.SIGINT) == (0, "")
 
 
 def test_a_signal_as_soon_as_it_listens_ends_it_well(tmp_path):
-    for kind in KINDS * 3:
-        with serve(kind, folder=tmp_path) as command:
+    for kind in SERVERS * 3:
+        with serve(*kind, folder=tmp_path) as command:
             assert command.end() == (0, "")
     assert list(tmp_path.iterdir()) == []
 
@@ -174,10 +178,10 @@ def test_the_database_that_is_named_is_kept(tmp_path):
     assert order["id"] == 2
 
 
-@pytest.mark.parametrize(("kind", "seen"), [("reactor", [2, 3, 4, 5, 6]), ("proactor", [2, 3, 4, 5, 6, 7, 8]),
-                                            ("threads", [2, 3, 4, 5, 6, 7, 8])])  # fmt: skip
-def test_steps_are_shown_in_order_with_times_and_threads(kind, seen, tmp_path):
-    with serve(kind, "--steps", folder=tmp_path) as command, command.connect() as client:
+@KINDS
+def test_steps_are_shown_in_order_with_times_and_threads(kind, tmp_path):
+    seen = [2, 3, 4, 5, 6] if kind == ("reactor",) else [2, 3, 4, 5, 6, 7, 8]
+    with serve(*kind, "--steps", folder=tmp_path) as command, command.connect() as client:
         since, before = time.monotonic(), len(command.lines)
         client.sendall(get("/recommendations?cents=3000&books=2"))
         assert response(client)[0] == 200
@@ -194,15 +198,15 @@ def test_steps_are_shown_in_order_with_times_and_threads(kind, seen, tmp_path):
         threads = {int(step): thread for _, thread, _, step in found}
         assert len({connection for _, _, connection, _ in found}) == 1
         assert threads[2] == threads[6]
-        assert (threads[5] != threads[2]) == (kind != "threads"), "slow work runs in a worker"
+        assert (threads[5] != threads[2]) == (kind != ("threads",)), "slow work runs in a worker"
 
 
 # Several processes
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@KINDS
 def test_workers_share_the_port_one_that_dies_is_replaced_and_all_end_together(kind, tmp_path):
-    with serve(kind, "--workers", 3, folder=tmp_path) as command:
+    with serve(*kind, "--workers", 3, folder=tmp_path) as command:
         assert eventually(lambda: len(children(command.process.pid)) == 3)
         for _ in range(20):
             assert command.ask("/health")[0] == 200
@@ -289,11 +293,20 @@ def test_wrong_use_is_one_line_and_exit_code_2(arguments, words):
     assert words in run.stderr
 
 
-@pytest.mark.parametrize("command", [["serve"], *(["serve", kind] for kind in KINDS)], ids=" ".join)
+@pytest.mark.parametrize("command", [["serve"], *(["serve", kind] for kind, *_ in SERVERS)], ids=" ".join)
 def test_help_has_an_example(command):
     run = iolab(*command, "--help")
     assert run.returncode == 0
     assert f"example: iolab {' '.join(command)}" in run.stdout
+
+
+def test_what_the_machine_refuses_is_one_line_with_the_kernels_reason_and_exit_code_1():
+    command = [sys.executable, ROOT / "tests" / "as_in_a_container.py", sys.executable, "-m", "iolab"]
+    command += ["serve", "proactor", "--completions", "io-uring"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False,
+                         env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert run.stderr.startswith("iolab: io-uring: io_uring_setup: Operation not permitted")
 
 
 def test_a_port_that_is_taken_is_one_line_and_exit_code_1():
