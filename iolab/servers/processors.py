@@ -8,8 +8,8 @@
 Two facts that surprise:
 * A pool of threads that is too small does not make a proactor slow, it makes it stand still: twenty silent clients have
   the twenty threads, and the twenty-first cannot even be answered, since a send needs a thread, too.
-* By the lecture's question, who fetches the bytes, only the first one is a proactor's. The server cannot tell: that is
-  what the interface is for.
+* By the lecture's question, who fetches the bytes, the lower two fetch them for the server; with the upper two its own
+  thread copies, inside its wait or its io_submit. The server cannot tell: that is what the interface is for.
 """
 
 from collections.abc import Callable
