@@ -18,6 +18,8 @@ import os
 import sys
 from functools import cache
 
+X86_64 = hasattr(os, "uname") and os.uname().machine == "x86_64"  # asked once: some numbers are needed in every wait
+
 
 @cache
 def libc() -> ctypes.CDLL:
@@ -55,4 +57,4 @@ def system_call(name: str, number: int, *arguments: int | None) -> int:
 
 def number_on_this_machine(x86_64: int, aarch64: int) -> int:
     """Of a call's numbers the one that counts here; every other machine of Linux is said to be like arm64, the newest."""
-    return x86_64 if hasattr(os, "uname") and os.uname().machine == "x86_64" else aarch64
+    return x86_64 if X86_64 else aarch64

@@ -16,10 +16,10 @@ import sys
 import threading
 import time
 import weakref
-from types import SimpleNamespace
 
 import pytest
 
+from iolab.kernel import libc
 from iolab.kernel import linux_aio as aio
 from iolab.kernel import linux_aio_abi as abi
 from iolab.kernel.linux_aio import Context, Event, Request
@@ -113,7 +113,7 @@ def test_the_system_calls_have_the_numbers_of_the_header(header, machine, tmp_pa
         return 0
 
     monkeypatch.setattr(abi, "system_call", noted)
-    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine=machine))
+    monkeypatch.setattr(libc, "X86_64", machine == "x86_64")
     abi.io_setup(1)
     abi.io_submit(0, [abi.Iocb()])
     abi.io_getevents(0, 0, 1)
