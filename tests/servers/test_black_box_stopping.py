@@ -19,6 +19,7 @@ from iolab.servers.server_limits import ServerLimits
 from iolab.servers.serving import serving
 from tests.models.completion_back_ends import nothing_left
 from tests.servers.served import (
+    FEW,
     LARGE,
     PATIENCE_S,
     Application,
@@ -150,7 +151,7 @@ def maker(variant, application=None, **limits):
 
     def new():
         return new_server(variant.kind, variant.mechanism, listener, application or Application(),
-                          limits=ServerLimits(**limits) if limits else None)  # fmt: skip
+                          limits=ServerLimits(**FEW | limits))  # fmt: skip
 
     new.address = listener.getsockname()
     return new
