@@ -24,7 +24,7 @@ from iolab.servers.server_limits import USUAL, ServerLimits
 
 BEYOND = REFUSED_AT_ONCE + 2  # clients that are told 503; the listener, and the wake-up
 FEW = ServerLimits(connections=640)  # of 1,000 threads: the others are for sends, and for clients that do not read
-SOME = ServerLimits(connections=2048)
+SOME = ServerLimits(connections=1024)
 RING, POOL = {"entries": 256, "cq_entries": 8192}, (256, 1 << 13)
 
 

@@ -26,6 +26,7 @@ from iolab.servers.server_limits import ServerLimits
 from iolab.servers.stop_signals import stopping_by_signals
 
 PATIENCE_S = 20
+FEW = {"connections": 300}  # native AIO takes room for each out of what the whole machine has, fs.aio-max-nr
 ROOT = Path(__file__).parents[2]
 LARGE = bytes(range(256)) * 4096  # 1 MiB
 
@@ -113,6 +114,7 @@ class Served:
     """A running server process."""
 
     def __init__(self, variant: Variant, descriptors: int = 0, backlog: int = 128, **limits) -> None:
+        limits = FEW | limits if limits else {}
         command = [sys.executable, "-m", "tests.servers.served", variant.kind, variant.mechanism or "-"]
         command += [json.dumps(limits), str(descriptors), str(backlog)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
