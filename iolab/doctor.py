@@ -10,7 +10,7 @@ from html import escape
 
 from iolab.models import MODELS
 from iolab.recording.evidence import RUNGS
-from iolab.recording.recordings import RECORDABLE
+from iolab.recording.recordings import REFUSABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def examine() -> Report:
 def _finding(kind: str, member) -> Finding:
     reason = member.unavailable()
     first_line = member.__doc__.strip().partition("\n")[0]
-    state = "recorded" if reason and kind == "model" and member.NAME in RECORDABLE else "missing" if reason else "live"
+    state = "recorded" if reason and kind == "model" and member in REFUSABLE else "missing" if reason else "live"
     return Finding(kind, member.NAME, state, reason or first_line)
 
 

@@ -204,7 +204,7 @@ def test_help_has_an_example(command):
         (("doctor", "--wrong"), "--wrong"),
         (("aio-demo", "--notify", "smoke"), "--notify"),
         (("aio-demo", "--path", "/no/such/folder/f"), "--path"),
-        (("record", "blocking"), "blocking"),
+        (("record", "blockin"), "blockin"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(arguments, words):

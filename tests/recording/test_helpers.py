@@ -113,7 +113,7 @@ def test_the_helpers_of_the_threads_model_keep_their_own_record():
 @pytest.mark.parametrize("transport", ["tcp", "pipe", "socketpair"])
 def test_several_streams_are_read_at_once_and_every_byte_has_a_copier(model, transport):
     with nothing_left_behind():  # threads of the C library, which rest for a second, are not Python's to count
-        timeline = run(model, many_reads((50, 30, 10), 5000, transport=transport))
+        timeline = run(model, many_reads((150, 90, 30), 5000, transport=transport))
     assert violations(timeline) == []
     assert timeline.facts["ended"] == "all bytes"
     assert order_of_completion(timeline) == [3, 2, 1]

@@ -26,7 +26,7 @@ REQUIRED = (
 )  # fmt: skip
 READY, READY_BEFORE_6_3, PAGES = "sock/sk_data_ready", "tcp/tcp_probe", "filemap/mm_filemap_get_pages"
 MOST_THREADS = 40  # a filter is a text of at most one page
-BORN_MEANWHILE = 200  # threads of the whole machine, in one run
+BORN_MEANWHILE = 1000  # threads of the whole machine, in one run
 FIRST_ID = 300  # where numbers begin anew: RESERVED_PIDS, linux/pid.c
 
 
