@@ -18,7 +18,7 @@ from iolab.recording.assembling import timeline_of
 from iolab.recording.channel import Channel
 from iolab.recording.counting import CountedWork, bytes_of, native_ids
 from iolab.recording.evidence import BEST, clock, kernel_stamp, rungs_up_to
-from iolab.recording.evidence.helper_threads import could_tell, helpers_of
+from iolab.recording.evidence.helper_threads import as_traced, could_tell, helpers_of
 from iolab.recording.invariants import violations
 from iolab.recording.observation import Observation
 from iolab.recording.observers import NEVER_SENT, Observers, buffer_for, last_ready
@@ -111,6 +111,7 @@ def observe(model, scenario: Scenario, evidence: str | tuple = BEST, work=None, 
         threads |= native_ids() | {each.thread_id for each in recorder.helpers}
         wanted = {fd: bytes_of(fd, calls) for fd in fds}
         helpers = helpers_of(known, present, helper_looks, threads, wanted)
+        helpers = as_traced(helpers, moments, threads, known, present, fds)
     streams = {}
     for number, (fd, delivery) in enumerate(zip(fds, scenario.deliveries, strict=True)):
         suffix = f"-{number + 1}" if len(fds) > 1 else ""

@@ -46,6 +46,15 @@ class Observation:
         """Whether bytes came by completions."""
         return any(call.completed for call in self.calls)
 
+    @cached_property
+    def _copiers_traced(self) -> dict[int, set[int]]:
+        """By descriptor: the threads in whose time trace points saw copies."""
+        found: dict[int, set[int]] = {}
+        for each in self.moments:
+            if each.kind == "copy-start" and each.thread_id:  # the witness does not know whose: 0
+                found.setdefault(each.fd, set()).add(each.thread_id)
+        return found
+
     def takes_of(self, fd: int) -> list[Call]:
         """The calls that took bytes of one descriptor out of the kernel, with their counts.
 
@@ -66,8 +75,11 @@ class Observation:
         for thread_id, calls in self.helper_calls:
             if any(call.fd == fd and call.nbytes is not None for call in calls):
                 return HELPER_COPIES, thread_id
+        traced = self._copiers_traced.get(fd, set())
+        if traced == {self.thread_id}:
+            return APPLICATION_COPIES, self.thread_id
         for helper in self.helpers:
-            if helper.fd == fd:
+            if traced == {helper.thread_id} or (helper.fd == fd and not traced):
                 return HELPER_COPIES, helper.thread_id
         if self.helpers:
             only = self.helpers[0].thread_id if len(self.helpers) == 1 and self.helpers[0].fd is None else None

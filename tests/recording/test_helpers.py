@@ -19,16 +19,19 @@ from iolab.models import (
 )
 from iolab.recording import experiment, senders
 from iolab.recording.assembling import timeline_of
+from iolab.recording.counting import native_ids
 from iolab.recording.evidence.clock import Counters
-from iolab.recording.evidence.helper_threads import Helper
+from iolab.recording.evidence.helper_threads import Helper, as_traced
 from iolab.recording.experiment import run
 from iolab.recording.invariants import violations
+from iolab.recording.moment import Moment
 from iolab.recording.observation import Observation
 from iolab.recording.scenario import Delivery, Scenario, many_reads, one_read
 from iolab.recording.senders import Sent
 from iolab.recording.stream import Stream
 from iolab.recording.timeline import APPLICATION
 from tests.left_behind import nothing_left_behind
+from tests.tracing import needs_tracefs
 
 HELPED = (asynchronous_threads, asynchronous_posix_aio)
 MANNERS = ("default", "defer-taskrun", "async", "sqpoll")
@@ -168,7 +171,7 @@ def test_where_proc_does_not_show_others_calls_a_helper_is_known_by_what_it_has_
     stop = senders.Senders.stop
     monkeypatch.setattr(senders.Senders, "stop", lambda self: (*(told := stop(self))[:2], refused(told[2])))
     for _ in range(3):  # the helper of the first run is there for the next ones
-        timeline = run(asynchronous_posix_aio, one_read(20, 1 << 16))
+        timeline = run(asynchronous_posix_aio, one_read(20, 1 << 16), "kernel-stamp")
         assert copied_by(timeline) == "helper-1"
         assert violations(timeline) == []
 
@@ -176,7 +179,27 @@ def test_where_proc_does_not_show_others_calls_a_helper_is_known_by_what_it_has_
 def test_without_any_sign_it_is_not_known_who_copied(monkeypatch):
     monkeypatch.setattr(experiment, "could_tell", lambda *_: False)
     monkeypatch.setattr(experiment, "helpers_of", lambda *_: [])
-    assert copied_by(run(asynchronous_posix_aio, one_read(20, 1000))) == "?"
+    assert copied_by(run(asynchronous_posix_aio, one_read(20, 1000), "kernel-stamp")) == "?"
+
+
+def test_trace_points_know_the_copiers_even_if_proc_shows_nothing(monkeypatch):
+    needs_tracefs()
+    monkeypatch.setattr(experiment, "could_tell", lambda *_: False)
+    monkeypatch.setattr(experiment, "helpers_of", lambda *_: [])
+    timeline = run(asynchronous_posix_aio, many_reads((90, 60, 30), 1000), "tracepoints")
+    assert copied_by(timeline) == "helper-1, helper-2, helper-3"
+    assert violations(timeline) == []
+    assert {each["thread_id"] for each in timeline.facts["helpers"]}.isdisjoint(native_ids())
+
+
+def test_of_the_threads_in_proc_only_those_that_copied_are_helpers_where_that_was_traced():
+    there = [Helper(8, "python3", 5, 1000, ()), Helper(9, "python3", None, 1000, ())]
+    copy = Moment("copy-start", 9, 150, 150, 150, "trace point skb/skb_copy_datagram_iovec", 5, 100)
+    assert as_traced(there, [copy], {7}, {}, {}, [5]) == there[1:]
+    assert as_traced(there, [copy], {7}, {}, {}, [5, 6]) == there  # of 6 nothing was traced
+    assert as_traced(there, [copy._replace(thread_id=7)], {7}, {}, {}, [5]) == []
+    (unseen,) = as_traced([], [copy], {7}, {}, {}, [5])
+    assert (unseen.thread_id, unseen.fd, unseen.cpu_ns) == (9, None, None)
 
 
 # Runs that never happened: the rules, without a kernel

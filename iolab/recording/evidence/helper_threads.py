@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from iolab.kernel.tasks import Task, TaskLook, descriptor_read, made_by_io_uring
 from iolab.kernel.thread_state import ThreadState
+from iolab.recording.moment import Moment
 
 
 class Helper(NamedTuple):
@@ -77,3 +78,24 @@ def helpers_of(
         helpers.append(Helper(thread_id, task.comm, next(iter(ours.values()), None), used, relevant))
     sure = [helper for helper in helpers if helper.fd is not None or helper.thread_id in readers]
     return sure or helpers
+
+
+def as_traced(
+    helpers: list[Helper],
+    moments: list[Moment],
+    others: set[int],
+    before: dict[int, Task],
+    after: dict[int, Task],
+    fds: list[int],
+) -> list[Helper]:
+    """Exactly those that copied, where trace points saw copies from each of `fds`; `others` keep records of their own."""
+    copied = {(each.fd, each.thread_id) for each in moments if each.kind == "copy-start" and each.thread_id}
+    if not set(fds) <= {fd for fd, _ in copied}:
+        return helpers
+    known = {helper.thread_id: helper for helper in helpers}
+    copiers = {thread_id for fd, thread_id in copied if fd in fds} - others
+    for thread_id in copiers - known.keys():
+        task, earlier = after.get(thread_id), before.get(thread_id)
+        used = task.run_ns - (earlier.run_ns if earlier else 0) if task else None
+        known[thread_id] = Helper(thread_id, task.comm if task else "a thread that has ended", None, used, ())
+    return [known[thread_id] for thread_id in sorted(copiers)]
