@@ -5,7 +5,8 @@
         *_http_server            Acceptor and HttpHandler on each of the two; the baseline: a blocking thread a client
         http_server, worker_pool what the two have in common: who is connected, who computes, how it stops
     what the bytes mean, without sockets
-        http_messages            bytes in, requests out: http_heads, http_requests, http_bodies, http_limits, http_refusal
+        http_messages            bytes in, requests out: http_heads, http_requests, http_fields, http_bodies,
+                                 http_limits, http_refusal
         http_responses           responses in, bytes out
         http_conversation        one client's requests and answers, in their order
     the application, without HTTP's bytes

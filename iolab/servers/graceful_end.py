@@ -51,4 +51,7 @@ class GracefulEnd:
 
 
 def _unread(fd: int) -> int:
-    return socket_queue.unread(fd) if socket_queue.ioctl else 0
+    try:
+        return socket_queue.unread(fd) if socket_queue.ioctl else 0
+    except OSError:  # EBADF: a proactor has closed it, and the completion that says so is on its way
+        return 0

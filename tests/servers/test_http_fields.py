@@ -1,0 +1,66 @@
+"""What is remembered of one request's fields must not show in another one."""
+
+import pytest
+
+from iolab.servers import http_fields
+from iolab.servers.http_limits import STANDARD, Limits
+from iolab.servers.http_messages import HttpConnection
+from iolab.servers.http_refusal import Refusal
+
+FIELDS = b"Host: a\r\nCookie: c=1\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered():
+    http_fields.judged_fields.cache_clear()
+
+
+def request(head: bytes, limits: Limits = STANDARD):
+    (event,) = HttpConnection(limits).receive(head)
+    return event
+
+
+def remembered() -> int:
+    return http_fields.judged_fields.cache_info().currsize
+
+
+def test_the_same_fields_are_read_once_whatever_is_asked_for():
+    assert request(b"GET /a HTTP/1.1\r\n" + FIELDS).headers == request(b"GET /b HTTP/1.1\r\n" + FIELDS).headers
+    assert http_fields.judged_fields.cache_info().hits == 1
+
+
+def test_who_writes_into_the_headers_writes_into_those_of_one_request():
+    request(b"GET /a HTTP/1.1\r\n" + FIELDS).headers["cookie"] = "mine"
+    assert request(b"GET http://b/a HTTP/1.1\r\n" + FIELDS).headers == {"host": "b", "cookie": "c=1"}
+    assert request(b"GET /a HTTP/1.1\r\n" + FIELDS).headers == {"host": "a", "cookie": "c=1"}
+
+
+def test_method_and_version_count_as_well():
+    assert request(b"GET / HTTP/1.1\r\n" + FIELDS).keep_alive
+    assert not request(b"GET / HTTP/1.0\r\n" + FIELDS).keep_alive
+    assert request(b"CONNECT / HTTP/1.1\r\n" + FIELDS).response.status == 501
+
+
+def test_the_limits_of_each_connection_are_asked_each_time():
+    head = b"GET / HTTP/1.1\r\n" + FIELDS
+    assert not isinstance(request(head), Refusal)
+    assert request(head, Limits(fields=1)).response.status == 431
+    assert not isinstance(request(head), Refusal)
+
+
+def test_each_request_has_a_body_of_its_own():
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
+    first, second = HttpConnection(), HttpConnection()
+    assert first.receive(head + b"ab") == second.receive(head) == []
+    assert [event.body for event in second.receive(b"xyz")] == [b"xyz"]
+    assert [event.body for event in first.receive(b"c")] == [b"abc"]
+
+
+def test_only_so_much_is_remembered_and_nothing_that_was_refused():
+    for number in range(2 * http_fields.REMEMBERED):
+        assert request(b"GET / HTTP/1.1\r\nHost: a\r\nX: %d\r\n\r\n" % number).headers["x"] == str(number)
+    assert remembered() == http_fields.REMEMBERED
+    http_fields.judged_fields.cache_clear()
+    for _ in range(2):
+        assert request(b"GET / HTTP/1.1\r\nNo: host\r\n\r\n").response.status == 400
+    assert remembered() == 0
