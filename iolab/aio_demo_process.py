@@ -17,10 +17,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+LIMIT_S = 120  # what is run so takes a few seconds
 
 
 def run_alone(module: str, options: dict) -> str:
-    """What `python -m module` answers to `options`: a JSON text. OSError if it tells of one, RuntimeError if it died."""
+    """What `python -m module` answers to `options`: a JSON text. OSError if it tells of one, RuntimeError if it died.
+
+    subprocess.TimeoutExpired if it does not end; then it is ended.
+    """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
     # -P: a file of the current folder that is named like a module is not to be imported instead.
     command = [sys.executable, "-P", "-m", module, json.dumps(options)]
@@ -28,7 +32,7 @@ def run_alone(module: str, options: dict) -> str:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as child:
         try:
-            answer, complaint = child.communicate()
+            answer, complaint = child.communicate(timeout=LIMIT_S)
         except BaseException:
             child.terminate()
             child.communicate()

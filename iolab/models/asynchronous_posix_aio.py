@@ -77,9 +77,8 @@ class PosixAioProcessor:
             self._flags.release(operation.fd)
 
     def wait(self, timeout: float | None) -> list[Event]:
-        for view in self._lent:
-            view.release()
-        self._lent = []
+        while self._lent:
+            self._lent.pop().release()
         self._take_accepted()
         if timeout == 0 or self._events:
             for operation in list(self._in_flight):
@@ -102,8 +101,9 @@ class PosixAioProcessor:
 
     def close(self) -> None:
         self._accepts.close()
-        self.wake()
-        aio.aio_suspend([self._listening])
+        while aio.aio_error(self._listening) == errno.EINPROGRESS:  # one note was seen to be not enough, once
+            self.wake()
+            aio.aio_suspend([self._listening], 0.1)
         aio.aio_return(self._listening)
         os.close(self._note)
         self._flags.close()
