@@ -19,6 +19,7 @@ KINDS = {  # how a thread's name begins, in what words, in which look
     "device": ("the device", "device"),
 }
 WITNESSES = ("page faults, here", "trace points, here", "trace points, recorded")
+RECORDED = 2  # from this one on they are not of this machine
 LEFT, WIDTHS, TOLD = 0.375, (0.165, 0.165, 0.165), 0.885
 
 
@@ -78,10 +79,11 @@ def draw_copiers(rows: Sequence[dict], truth: Sequence[dict], recorded: str) -> 
 
 
 def finding(found: Sequence[tuple]) -> str:
-    """What the figure says, as its title."""
-    known = [next(each for each in said if each != UNKNOWN) for *_, said, _ in found if set(said) != {UNKNOWN}]
+    """What the figure says, as its title. Counted are the ways that this machine has seen: a recording is another's."""
+    here = [[each for each in said[:RECORDED] if each != UNKNOWN] for _, _, said, _ in found]
+    known = [said[0] for said in here if said]
     own, wrong = known.count("the application"), sum(not agree for *_, agree in found)
-    text = f"In {own} of {len(known)} ways to read the application's own thread copies"
+    text = f"In {own} of {len(known)} ways to read that were seen here the application's own thread copies"
     return text + (
         f"; {wrong} row{'s' * (wrong > 1)} disagree{'s' * (wrong == 1)}" if wrong else "; no witness disagrees"
     )

@@ -55,6 +55,12 @@ def test_who_knows_nothing_contradicts_nobody():
     assert "no witness disagrees" in str(draw_copiers(REFUSED, ROWS, LABEL))
 
 
+def test_the_headline_counts_what_this_machine_has_seen_and_nothing_else():
+    assert str(draw_copiers(REFUSED, ROWS, LABEL)).startswith("In 0 of 0 ways to read that were seen here")
+    alone = [row if number == 0 else refused for number, (row, refused) in enumerate(zip(ROWS, REFUSED, strict=True))]
+    assert str(draw_copiers(alone, ROWS, LABEL)).startswith("In 1 of 1 ways to read that were seen here")
+
+
 def test_a_threads_number_does_not_matter():
     assert copier_kind("iou-wrk-1") == copier_kind("iou-wrk-2") != copier_kind("iou-sqp-1")
     assert copier_kind(None) == copier_kind("strange") == "not known"
