@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from iolab.drawing.palette import FAINT, INK, LOOKS
-from iolab.drawing.picture import Picture
+from iolab.drawing.picture import Picture, graph_paper
 from iolab.drawing.words import duration, size
 from iolab.recording.copy_cost import CopyCost
 
@@ -38,13 +38,7 @@ def draw_copy_costs(rows: Sequence[CopyCost]) -> Picture:
     axes.minorticks_off()
     axes.set_xlabel("bytes read by one call", fontsize=8.5)
     axes.set_ylabel("microseconds, median", fontsize=8.5)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.tick_params(axis="y", labelsize=8)
-    axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.legend(loc="upper left", frameon=False, fontsize=8.5)
+    graph_paper(axes)
     picture.headline(0.965, _finding(rows))
     about = f"loopback TCP, all bytes queued before each call · medians of {min(row.repeats for row in rows)}, taken in turn · both axes logarithmic"
     picture.text(0.015, 0.915, about, fontsize=7.5, color=FAINT, va="center")

@@ -70,6 +70,17 @@ class Picture(Figure):
         return box.x0 >= min(edges) + 2 and box.x1 <= max(edges) - 2
 
 
+def graph_paper(axes) -> None:
+    """Faint lines for the values on y, no frame above and on the right; the legend where there is room for it."""
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.tick_params(axis="y", labelsize=8)
+    axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(loc="upper left", frameon=False, fontsize=8.5)
+
+
 def bar(axes, state: str, low: float, high: float, middle: float, height: float = 0.62, edge: float = 0.4) -> None:
     """One bar, horizontal, in the look of its state."""
     look = LOOKS[state]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from iolab.bench.waits import REFERENCE, Wait, Waits
 from iolab.drawing.palette import FAINT, INK, LOOKS
-from iolab.drawing.picture import Picture
+from iolab.drawing.picture import Picture, graph_paper
 from iolab.drawing.table import Table
 from iolab.drawing.words import duration
 
@@ -39,13 +39,7 @@ def draw_waits(waits: Waits) -> Picture:
     axes.set_ylim(low, high * 1.5)
     axes.set_xlabel("descriptors that are watched, and on which nothing happens; one more is ready", fontsize=8.5)
     axes.set_ylabel("microseconds for one wait, median", fontsize=8.5)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-    axes.tick_params(axis="y", labelsize=8)
-    axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.legend(loc="upper left", frameon=False, fontsize=8.5)
+    graph_paper(axes)
     picture.headline(0.965, finding(waits.rows))
     facts = waits.facts
     about = (

@@ -16,23 +16,11 @@ import pytest
 from iolab.bench.application import Asked
 from iolab.bench.circumstances import enough_descriptors
 from iolab.bench.client import Client
-from tests.servers.served import PATIENCE_S, VARIANTS
-from tests.servers.test_serve_command import ARGUMENTS, ROOT, serve
+from tests.servers.served import PATIENCE_S
+from tests.servers.test_serve_command import ROOT, serve, serving
 
 heavy = pytest.mark.skipif(os.environ.get("IOLAB_HEAVY") != "1", reason="20 s each: IOLAB_HEAVY=1 asks for it")
-servers = pytest.mark.parametrize(
-    "arguments",
-    [
-        pytest.param(
-            ARGUMENTS[each.kind](each.mechanism),
-            id=each.name,
-            marks=pytest.mark.skipif(bool(reason), reason=f"{each.mechanism}: {reason}"),
-        )
-        for each in VARIANTS
-        if each.mechanism in ("epoll", "io-uring")
-        for reason in [each.unavailable()]
-    ],
-)
+servers = serving(lambda variant: variant.mechanism in ("epoll", "io-uring"))
 
 FEW_IDLE, FEW_BUSY = 300, 8
 MANY_IDLE, MANY_BUSY = 10_000, 64

@@ -17,23 +17,11 @@ import pytest
 
 from iolab.bench.circumstances import enough_descriptors
 from iolab.servers.bookstore_titles import TITLES
-from tests.servers.served import VARIANTS, eventually, get, post, response
-from tests.servers.test_serve_command import ARGUMENTS, serve
+from tests.servers.served import eventually, get, post, response
+from tests.servers.test_serve_command import serve, serving
 
 heavy = pytest.mark.skipif(os.environ.get("IOLAB_HEAVY") != "1", reason="10 s each: IOLAB_HEAVY=1 asks for it")
-servers = pytest.mark.parametrize(
-    "arguments",
-    [
-        pytest.param(
-            ARGUMENTS[each.kind](each.mechanism),
-            id=each.name,
-            marks=pytest.mark.skipif(bool(reason), reason=f"{each.mechanism}: {reason}"),
-        )
-        for each in VARIANTS
-        if each.kind == "proactor" or each.mechanism == "epoll"
-        for reason in [each.unavailable()]
-    ],
-)
+servers = serving(lambda variant: variant.kind == "proactor" or variant.mechanism == "epoll")
 
 STOP_S = 5.0
 CONNECTIONS, ROUNDS = 32, 6

@@ -26,18 +26,24 @@ ARGUMENTS = {
     "proactor": lambda mechanism: ["proactor", "--completions", mechanism],
     "threads": lambda _: ["threads"],
 }
-every_server = pytest.mark.parametrize(
-    "arguments",
-    [
+
+
+def serving(wanted=lambda variant: True):
+    """A test's `arguments` of `iolab serve`, for each variant that is wanted; skipped with the reason where it is not here."""
+    parameters = [
         pytest.param(
             ARGUMENTS[each.kind](each.mechanism),
             id=each.name,
             marks=pytest.mark.skipif(bool(reason), reason=f"{each.mechanism}: {reason}"),
         )
         for each in VARIANTS
+        if wanted(each)
         for reason in [each.unavailable()]
-    ],
-)
+    ]
+    return pytest.mark.parametrize("arguments", parameters)
+
+
+every_server = serving()
 # Where there is no io_uring, a proactor over something else: here it matters that it is one.
 COMPLETIONS = next(each.mechanism for each in VARIANTS if each.kind == "proactor" and not each.unavailable())
 PROACTOR = ("proactor", "--completions", COMPLETIONS)
