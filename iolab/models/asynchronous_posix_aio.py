@@ -24,7 +24,7 @@ from iolab.kernel.posix_aio_layout import AIO_NOTCANCELED
 from iolab.models.completion import ACCEPT, READ, RECEIVE, Event, Operation, read_when_complete
 from iolab.models.completion_queue import CompletionQueue
 from iolab.models.posix_aio_accepting import Acceptances
-from iolab.models.posix_aio_numbers import abandon
+from iolab.models.posix_aio_numbers import abandon, new_note
 from iolab.models.posix_aio_preparing import Flags, provide_threads
 from iolab.models.posix_aio_request import Request
 from iolab.models.reads import Work
@@ -41,7 +41,7 @@ class PosixAioProcessor:
         self._in_flight: dict[Operation, None] = {}  # in the order of their start
         self._events: list[Event] = []  # known without waiting
         self._lent: list[memoryview] = []
-        self._note = os.eventfd(0, os.EFD_CLOEXEC)
+        self._note = new_note()
         self._accepts = Acceptances(self.wake)
         self._listen_to_note()
 
@@ -97,19 +97,18 @@ class PosixAioProcessor:
         return events
 
     def wake(self) -> None:
-        os.eventfd_write(self._note, 1)
+        os.eventfd_write(self._note.fd, 1)
 
     def close(self) -> None:
         self._accepts.close()
-        while aio.aio_error(self._listening) == errno.EINPROGRESS:  # one note was seen to be not enough, once
-            self.wake()
-            aio.aio_suspend([self._listening], 0.1)
+        self.wake()
+        aio.aio_suspend([self._listening])
         aio.aio_return(self._listening)
-        os.close(self._note)
+        self._note.close()
         self._flags.close()
 
     def _listen_to_note(self) -> None:
-        self._listening = ControlBlock(self._note, bytearray(8))
+        self._listening = ControlBlock(self._note.fd, bytearray(8))
         aio.aio_read(self._listening)
 
     def _begin(self, operation: Operation) -> None:

@@ -10,6 +10,7 @@ import pytest
 from iolab.models import asynchronous_posix_aio
 from iolab.models.asynchronous_posix_aio import PosixAioProcessor, read_into
 from iolab.models.completion_queue import CompletionQueue
+from iolab.models.posix_aio_numbers import haunted
 from iolab.recorder import Recorder
 from tests.left_behind import nothing_left_behind
 from tests.posix_aio import in_a_process, sleeps_in_read, until
@@ -93,6 +94,60 @@ def test_a_descriptor_that_gets_the_number_of_a_dead_read_is_read_at_once():
             os.close(number)
         peer.sendall(b"x")
         until(lambda: not sleeps_in_read(number))
+
+
+def test_a_queue_hears_of_a_post_although_a_dead_read_has_the_number_that_is_free():
+    ours, peer = socket.socketpair()
+    with peer:
+        number = ours.detach()
+        until(lambda: not haunted(number))  # by the test before
+        queue = CompletionQueue(PosixAioProcessor())
+        queue.read(number, bytearray(10), "dead")
+        queue.wait(0)
+        until(lambda: sleeps_in_read(number))
+        queue.close()
+        os.close(number)  # the lowest free one: it is what the next queue is given for its notes
+        queue = CompletionQueue(PosixAioProcessor())
+        with meanwhile(lambda: queue.post("posted")):
+            assert completions(queue, 1) == [("posted", 0, False, None)]
+        queue.close()
+        peer.sendall(b"x")
+        until(lambda: not sleeps_in_read(number))
+
+
+def test_a_helper_that_comes_late_steals_nothing_from_who_has_the_number_next():
+    program = """
+import os, socket, time
+from iolab.models.asynchronous_posix_aio import PosixAioProcessor
+from iolab.models.completion_queue import CompletionQueue
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # the helper runs when this thread rests
+heard, peers = [], []
+for _ in range(30):
+    ours, peer = socket.socketpair()
+    peers.append(peer)
+    number = ours.detach()
+    queue = CompletionQueue(PosixAioProcessor())
+    queue.read(number, bytearray(10), "dead")
+    queue.wait(0)
+    queue.close()
+    os.close(number)
+    next_ours, next_peer = socket.socketpair()
+    assert number in (next_ours.fileno(), next_peer.fileno())
+    next_peer.sendall(b"mine")
+    next_ours.sendall(b"mine")
+    time.sleep(0.005)  # a late helper has its turn
+    for each in (next_ours, next_peer):
+        each.settimeout(1)
+        try:
+            heard.append(each.recv(10).decode())
+        except TimeoutError:
+            heard.append("stolen")
+    next_ours.close(), next_peer.close()
+for peer in peers:
+    peer.close()
+tell(sorted(set(heard)))
+"""
+    assert in_a_process(program) == ["mine"]
 
 
 def test_thirty_silent_streams_do_not_keep_a_file_from_being_read():
