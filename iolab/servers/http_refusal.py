@@ -4,7 +4,7 @@
 
 Two facts that surprise:
 * A refusal often comes before the request is complete. A server that closes at once, with unread bytes in its receive
-  buffer, sends a reset, and the reset overtakes the refusal: the client never reads why (RFC 9112, 9.6). So the
+  buffer, sends a reset, and the reset overtakes the refusal: a client may never read why (RFC 9112, 9.6). So the
   sending side is shut down first, and what still comes is read and dropped for a while.
 * After a refusal nothing behind it can be believed: where the next request begins is exactly what is not known.
 
