@@ -25,7 +25,7 @@ from iolab.recording.observers import NEVER_SENT, Observers, buffer_for, last_re
 from iolab.recording.scenario import Scenario
 from iolab.recording.sender import payload
 from iolab.recording.senders import Senders
-from iolab.recording.stream import Stream, before_the_end, overslept
+from iolab.recording.stream import Stream, before_the_end, in_the_order, overslept
 from iolab.recording.timeline import KERNEL, PEER, Timeline
 
 MOST_DISCARDED = 3  # in a row; the next is taken as it is
@@ -35,16 +35,18 @@ def run(model, scenario: Scenario | None = None, evidence: str = BEST, work=None
     """The Timeline of `model` (a module of iolab.models) reading what `scenario` sends.
 
     `work` is one slice of other work; `options` go to the model. What the peer does, an early end or a reset, is in
-    facts["ended"]. A run in which the low-water mark made the reader oversleep (recording.sender) is discarded, counted,
-    and done again. ValueError for a wrong argument, RuntimeError for what this machine lacks, OSError as the
+    facts["ended"]. A run in which the low-water mark made the reader oversleep (recording.sender), or the senders began
+    in another order than asked (a busy machine), is discarded, counted, and done again. ValueError for a wrong argument, RuntimeError for what this machine lacks, OSError as the
     kernel says.
     """
-    discarded = 0
+    scenario, discarded = scenario or Scenario(), 0
+    delays_ms = [each.delay_ms for each in scenario.deliveries]
     while True:
-        seen = observe(model, scenario or Scenario(), evidence, work, **options)
+        seen = observe(model, scenario, evidence, work, **options)
         late = any(overslept(stream, seen.takes_of(fd), seen.asynchronous) for fd, stream in seen.streams.items())
         timeline = timeline_of(replace(seen, discarded=discarded))
-        believed = not late and not (seen.moments and violations(timeline))
+        asked = in_the_order(delays_ms, seen.streams.values())
+        believed = asked and not late and not (seen.moments and violations(timeline))
         if believed or discarded == MOST_DISCARDED:
             return timeline
         discarded += 1

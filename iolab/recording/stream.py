@@ -5,7 +5,9 @@ kernel        ├──────────── queued ──────�
                                   ┆ ready
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from iolab.calls import Call
 from iolab.recording.evidence import clock, kernel_stamp
@@ -80,6 +82,13 @@ def overslept(stream: Stream, takes: list[Call], asynchronous: bool) -> bool:
     if end is None or stream.low_water == 1 or sum(sent.nbytes for sent in stream.sends) < stream.wanted:
         return False
     return any(take.end_ns >= end and (asynchronous or (take.slept and take.start_ns < last)) for take in takes)
+
+
+def in_the_order(delays_ms: list[float], streams: Iterable[Stream]) -> bool:
+    """Whether the senders began in the order in which they were asked to; what was never sent tells nothing."""
+    pairs = zip(delays_ms, streams, strict=True)
+    begun = sorted((stream.sends[0].before_ns, delay_ms) for delay_ms, stream in pairs if stream.sends)
+    return all(delay_ms <= after for (_, delay_ms), (_, after) in pairwise(begun))
 
 
 def before_the_end(received: Stamp | None, sends: list[Sent]) -> bool:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -244,6 +245,29 @@ def test_a_reader_that_oversleeps_by_the_low_water_mark_is_discarded_and_never_s
     assert timeline.facts["discarded"] >= 1
     assert timeline.facts["wall_ns"] < 3e9
     assert violations(timeline) == []
+
+
+def test_senders_that_begin_in_another_order_than_asked_are_discarded_and_asked_again():
+    runs = []
+
+    def read_many(reads, call, work=None):
+        runs.append(reads)
+        if len(runs) > 1:
+            return blocking.read_many(reads, call, work)
+        (early,) = (each for each in children() if "[[20, 999]," in Path(f"/proc/{each}/cmdline").read_text())
+        os.kill(early, signal.SIGSTOP)
+        goes_on = threading.Timer(0.3, os.kill, (early, signal.SIGCONT))
+        goes_on.start()
+        try:
+            return blocking.read_many(reads, call, work)
+        finally:
+            goes_on.join()
+
+    model = SimpleNamespace(NAME="blocking", unavailable=lambda: None, read_many=read_many)
+    facts = run(model, many_reads((150, 20), 1000)).facts
+    assert facts["discarded"] == len(runs) - 1 >= 1
+    late, early = (each["ready"]["ns"] for each in facts["deliveries"])
+    assert early < late
 
 
 def test_typical_is_one_of_the_runs():
