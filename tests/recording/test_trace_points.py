@@ -14,7 +14,7 @@ from iolab.kernel import tracefs
 from iolab.kernel.tasks import tasks
 from iolab.models import asynchronous_io_uring, blocking, multiplexing_epoll, nonblocking, signal_driven
 from iolab.recording import experiment, files
-from iolab.recording.evidence import function_graph, trace_points, traced_moments
+from iolab.recording.evidence import trace_points, traced_moments
 from iolab.recording.evidence.trace_points import Observer
 from iolab.recording.evidence.traced_sockets import Sockets
 from iolab.recording.scenario import many_reads, one_read
@@ -439,11 +439,6 @@ def test_a_user_to_whom_root_has_lent_an_instance_passes_the_self_test():
     finally:
         delegation.carry_out(delegation.undoing(NOBODY))
     assert "iolab allow-tracing" in as_nobody(trace_points.unavailable)
-
-
-def test_the_function_graph_is_refused_with_the_kernels_own_list_of_tracers():
-    said = function_graph.unavailable()
-    assert "function_graph" in said
 
 
 def test_events_without_addresses_are_told_apart_by_their_ports():
