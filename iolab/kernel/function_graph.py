@@ -15,6 +15,8 @@ Three facts that surprise:
 Documentation/trace/ftrace.rst, "function graph tracer", "Instances".
 """
 
+from contextlib import suppress
+
 from iolab.kernel.trace_instances import QUIET, root
 from iolab.kernel.tracefs import Instance
 
@@ -25,9 +27,10 @@ FUNCTIONS = "set_ftrace_filter"  # with none in it all are traced, some ten thou
 
 def lacking(instance: Instance) -> str | None:
     """Why there can be no function graph in the instance; None when there can."""
-    if TRACER in instance.read("available_tracers").split():
+    tracers = instance.read("available_tracers").split()
+    if TRACER in tracers:
         return None
-    with open(f"{root()}/available_tracers") as file:
+    with suppress(PermissionError), open(f"{root()}/available_tracers") as file:  # not for a user with a lent instance
         tracers = file.read().split()
     if TRACER in tracers:
         return f"available_tracers: {TRACER} is there for the whole machine only, not for an instance (Linux 6.11)"

@@ -2,13 +2,14 @@
 
 import os
 import re
+from pathlib import Path
 from threading import get_native_id
 from types import SimpleNamespace
 
 import pytest
 
+from iolab.kernel import delegation, tracefs
 from iolab.kernel import function_graph as tracer
-from iolab.kernel import tracefs
 from iolab.kernel.trace_format import Event, EventFormat
 from iolab.models import MODELS
 from iolab.recording.evidence import NAMES, function_graph, rungs_up_to, trace_points
@@ -20,7 +21,7 @@ from iolab.recording.moment import Moment
 from iolab.recording.refining import best_of
 from iolab.recording.scenario import one_read
 from tests.left_behind import nothing_left_behind
-from tests.tracing import instances, needs_tracefs
+from tests.tracing import NOBODY, as_nobody, instances, lent_folder, needs_root, needs_tracefs
 
 MIB = 1 << 20
 READER, FD, SOCKET, OTHER = 77, 5, 0xFF80, 0xFF81
@@ -128,6 +129,24 @@ def test_what_is_lacking_is_told_by_the_kernels_list_of_tracers(tmp_path, monkey
     assert reason is said is None or said in reason
 
 
+def test_the_users_own_list_is_told_where_the_machines_may_not_be_read(tmp_path, monkeypatch):
+    def refused(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tracer, "open", refused, raising=False)
+    monkeypatch.setattr(tracer, "root", lambda: tmp_path)
+    said = tracer.lacking(SimpleNamespace(read=lambda file: "function nop\n"))
+    assert said == "available_tracers: function nop: no function_graph (CONFIG_FUNCTION_GRAPH_TRACER)"
+
+
+def test_on_a_kernel_before_6_3_the_trace_points_pass_their_self_test_without_data_ready(monkeypatch):
+    needs_tracefs()
+    has, ready = tracefs.Instance.has, "sock/sk_data_ready"
+    monkeypatch.setattr(trace_points, "_passed", set())
+    monkeypatch.setattr(tracefs.Instance, "has", lambda self, event: event != ready and has(self, event))
+    assert trace_points.unavailable() is None
+
+
 def test_it_is_a_rung_of_its_own_by_name_and_never_taken_by_itself(monkeypatch):
     monkeypatch.setattr(function_graph, "unavailable", lambda: None)
     assert function_graph.NAME in NAMES
@@ -192,6 +211,18 @@ def test_all_rungs_together_trace_once_and_keep_both_words():
     assert seen.lost[trace_points.NAME] == 0
 
 
+def test_a_user_to_whom_root_has_lent_an_instance_has_it_too_and_gives_it_back_empty():
+    needs_root()
+    needs_the_function_graph()
+    delegation.carry_out(delegation.allowing(NOBODY))
+    try:
+        assert as_nobody(function_graph.unavailable) == "None"
+        assert Path(lent_folder(), "current_tracer").read_text() == "nop\n"
+        assert "simple_copy_to_iter" not in Path(lent_folder(), "set_ftrace_filter").read_text()
+    finally:
+        delegation.carry_out(delegation.undoing(NOBODY))
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_nothing_is_left_when_the_run_fails(error):
     needs_the_function_graph()
@@ -212,6 +243,6 @@ def test_a_function_that_cannot_be_traced_is_refused_and_leaves_nothing(monkeypa
 
 def test_a_copy_of_which_no_call_is_seen_fails_the_self_test(monkeypatch):
     needs_the_function_graph()
-    monkeypatch.setattr(function_graph, "_passed", set())
+    monkeypatch.setattr(function_graph, "_passed", set())  # the place is known; the test is made anew
     monkeypatch.setattr(function_graph, "COPYING", ("skb_copy_datagram_from_iter",))  # the other direction
     assert function_graph.unavailable().startswith("self-test: of a copy that was traced no call of ")

@@ -387,6 +387,9 @@ def test_it_is_available_where_it_may_trace_and_says_so_quickly_the_second_time(
 
 @pytest.mark.parametrize("lost", ["skb/skb_copy_datagram_iovec", "raw_syscalls/sys_exit", "sock/sk_data_ready"])
 def test_an_instrument_that_keeps_an_event_back_fails_its_self_test(monkeypatch, lost):
+    with tracefs.opened() as instance:
+        if not instance.has(lost):
+            pytest.skip(f"this kernel has no {lost}")
     monkeypatch.setattr(trace_points, "_passed", set())
     events = tracefs.Instance.events
     monkeypatch.setattr(tracefs.Instance, "events", lambda self: [each for each in events(self) if each.name != lost])

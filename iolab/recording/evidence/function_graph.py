@@ -7,8 +7,11 @@ Two facts that surprise:
 * The function that moves the bytes, _copy_to_iter, cannot be traced: all of the kernel's lib/ is compiled without the
   room for it. simple_copy_to_iter calls it and does nothing else; but only sockets copy by it. Files and pipes do
   not, and of them this rung knows what the trace points know.
-* What is measured more closely is disturbed more. The tracer works twice in each call, between a copy's fragments.
-  So this rung, which has the trace points with it, is used when it is asked for by name, and for calibration.
+* What is measured more closely is disturbed more: the tracer works twice in each call, between a copy's fragments. On an
+  emulated machine (QEMU, Linux 6.12; medians of 40 reads) the way from the first trace point to the last took 333 µs
+  instead of 230 for 64 KiB in 4 calls, and 2,830 instead of 2,615 for 1 MiB in 48. In all 80 reads the calls lay within.
+
+So this rung, which has the trace points with it, is used when it is asked for by name, and for calibration.
 
 net/core/datagram.c, lib/Makefile.
 """
@@ -20,6 +23,7 @@ from iolab.recording.evidence.traced_functions import NAME
 from iolab.recording.moment import Moment
 
 COPYING = ("simple_copy_to_iter",)
+_lacking: dict[str, str | None] = {}  # by place: what the kernel will not have until it is started anew
 _passed: set[str] = set()  # the places in which the self-test has succeeded
 
 
@@ -47,10 +51,11 @@ def unavailable() -> str | None:
         return reason
     try:
         place, _ = where()
-        if place not in _passed:
+        if place not in _lacking:
             with tracefs.opened() as instance:
-                problem = function_graph.lacking(instance)
-            if problem := problem or _problem(trace_points.of_a_read(Observer)[0]):
+                _lacking[place] = function_graph.lacking(instance)
+        if place not in _passed:
+            if problem := _lacking[place] or _problem(trace_points.of_a_read(Observer)[0]):
                 return problem
             _passed.add(place)
     except OSError as error:
