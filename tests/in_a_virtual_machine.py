@@ -105,5 +105,6 @@ if __name__ == "__main__":
         sys.exit(run(options.kernel, options.command or tests, options.limit, options.cpus))
     except FileNotFoundError as error:
         sys.exit(f"no virtual machine: {error}")
-    except subprocess.TimeoutExpired:
+    except subprocess.TimeoutExpired as error:
+        print((error.stdout or b"").decode(errors="replace"))
         sys.exit(f"no virtual machine: not done within {options.limit} s")
