@@ -105,7 +105,7 @@ def main(model_name: str, wait_ms: float, nbytes: int, senders: int, evidence: s
     """Run it, and write the Timeline, and how long the run took, to stdout."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a parent has had it ignored
     threading.Thread(target=_end_with_stdin, daemon=True).start()
-    model = next(each for each in MODELS if each.NAME == model_name)
+    model = next(each for each in MODELS if model_name == each.NAME)
     start_ns = monotonic_ns()
     timeline = run(model, scenario_of(wait_ms, nbytes, senders), evidence)
     print(json.dumps({"timeline": timeline.to_json(), "run_ns": monotonic_ns() - start_ns}), flush=True)

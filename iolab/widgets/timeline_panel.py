@@ -32,6 +32,7 @@ class TimelinePanel(Panel):
     """
 
     _esm = javascript(__file__)
+    _process: ExperimentProcess | None = None  # of the run that is under way
     model = traitlets.Enum([each.NAME for each in MODELS], help="the model's NAME").tag(sync=True)
     wait_ms = traitlets.Float(help="how long nothing comes").tag(sync=True)
     nbytes = traitlets.Int(help="bytes from each sender").tag(sync=True)
@@ -46,7 +47,6 @@ class TimelinePanel(Panel):
     def __init__(self, model=blocking, wait_ms: float = 200, nbytes: int = 1 << 20, senders: int = 1) -> None:
         scenario_of(wait_ms, nbytes, senders)
         self.timeline: Timeline | None = None
-        self._process: ExperimentProcess | None = None
         self._made: tuple = ()  # the settings of the run that is shown or under way
         super().__init__(model=model.NAME, wait_ms=wait_ms, nbytes=nbytes, senders=senders, choices=_choices())
         self.run()
@@ -121,7 +121,7 @@ class TimelinePanel(Panel):
 
     @property
     def _model(self):
-        return next(each for each in MODELS if each.NAME == self.model)
+        return next(each for each in MODELS if self.model == each.NAME)
 
     def _show_recording(self) -> Timeline:
         self._made = self._settings
