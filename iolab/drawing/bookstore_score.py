@@ -32,8 +32,8 @@ _NEWS = {
 class Scene:
     """What holds from `start_ns` to `end_ns`, counted from the first call; it is played for `seconds`.
 
-    `shelf`, `home`: for each sender the bytes that lie in the kernel, and in the buffer, at the scene's end;
-    `vans`: the bytes that a sender brings; `news`: pairs (kind of a link, lane that it reaches).
+    `shelf`, `home`: for each sender the bytes that lie in the kernel at the scene's end, and in the buffer at its begin
+    (of the last scene at its end); `vans`: the bytes that a sender brings; `news`: pairs (kind of a link, lane that it reaches).
     """
 
     start_ns: int
@@ -75,11 +75,12 @@ def _scene(timeline: Timeline, start: int, end: int, lanes: dict, carried: list[
     cast = tuple(person for person in cast if person)
     senders = range(len(timeline.facts["deliveries"]))
     taken = [sum(each.nbytes for each in carried if each.sender == n and each.start_ns < end) for n in senders]
-    home = [sum(each.nbytes for each in carried if each.sender == n and each.end_ns <= end) for n in senders]
+    last = end == timeline.facts["begin_ns"] + timeline.facts["wall_ns"]
+    seen_ns = end if last else start
+    home = [sum(each.nbytes for each in carried if each.sender == n and each.end_ns <= seen_ns) for n in senders]
     sent = [sum(_sent_by(span, end) for span in sends[n]) if n < len(sends) else 0 for n in senders]
     vans = [sum(span.nbytes or 0 for span in sends[n] if _within(span.start.ns, span.end.ns, start, end))
             if n < len(sends) else 0 for n in senders]  # fmt: skip
-    last = end == timeline.facts["begin_ns"] + timeline.facts["wall_ns"]
     here = {person.lane for person in cast}
     news = [
         link
