@@ -83,7 +83,7 @@ def _rows(run: dict) -> list[tuple[str, list[int], Callable]]:
     rows.append(("entries in the SQ", [len(step["kernel"]["sqes"]) for step in steps], str))
     rows.append(("entries in the CQ", [len(step["kernel"]["cqes"]) for step in steps], str))
     rows.append(("operations under way", [len(step["program"]["operations"]) for step in steps], str))
-    free = [step["kernel"]["buffers"] for step in steps]
+    free = [step["kernel"]["buffers"] or (None, 0) for step in steps]
     rows.append(("buffers taken", [pool - left if left is not None else 0 for left, pool in free], str))
     return rows
 

@@ -72,14 +72,15 @@ class NotedProcessor(IoUringProcessor):
         sq_head, sq_tail, cq_head, cq_tail = queues.positions
         kernel, last = info.ring_info(self._ring.fd), self._ring._serial
         put = range(last - queues.unsubmitted + 1, last + 1)
-        free = self._received.free() if self._received else None
+        # The buffers are lent with the first receive. How many are left only a kernel from 6.8 on says.
+        buffers = [self._received.free(), self._pool[0]] if self._received else None
         return {
             "sq": [sq_head, sq_tail, queues.sq_entries], "cq": [cq_head, cq_tail, queues.cq_entries],
             "sqes": [self.described(run, user_data) for user_data in put],
             "cqes": [[*self.described(run, user_data), named(res), _buffer(flags), bool(flags & layout.CQE_F_MORE)]
                      for user_data, res, flags in queues.peek()],
             "polls": sorted(OPCODES.get(opcode, str(opcode)) for opcode in kernel.polls) if kernel else None,
-            "buffers": [free, self._pool[0]],
+            "buffers": buffers,
         }  # fmt: skip
 
     def described(self, run: LoopRun, user_data: int) -> list:
