@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from iolab.recording.timeline import KERNEL, PEER, Span, Timeline
 
+SHORTEST_NS = 1000  # what is shorter is shown as if it took so long
 # A rhythm: from 8 spans on, of at most 3 kinds, each of them at least twice, none longer than a fifth of the run.
 FEW, KINDS, OFTEN, LONG = 8, 3, 2, 5
 
@@ -78,6 +79,8 @@ def carries(timeline: Timeline) -> list[Carry]:
                 taken[sender] += span.nbytes
                 if span.state == "user":  # somewhere in there: not before the bytes were there
                     start = max(start, min(_sent_ns(timeline, sender), end))
+                if start == end and number:  # by the evidence it took no time: still, it is to be seen
+                    start = max(spans[number - 1].start.ns, end - SHORTEST_NS)
                 found.append(Carry(lane, start, end, span.nbytes, sender))
     for sender, delivery in enumerate(timeline.facts["deliveries"]):
         missing = delivery["nbytes"] - taken[sender]

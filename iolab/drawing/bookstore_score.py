@@ -12,13 +12,12 @@ but what bookstore_acts draws together. A scene is played the longer the longer 
 from dataclasses import asdict, dataclass
 from math import log10
 
-from iolab.drawing.bookstore_acts import Carry, carries, people, stays
+from iolab.drawing.bookstore_acts import SHORTEST_NS, Carry, carries, people, stays
 from iolab.drawing.bookstore_cast import WAY, Person, doing, name_of, place_of, role_of
 from iolab.drawing.words import size
 from iolab.recording.timeline import APPLICATION, PEER, Link, Span, Timeline
 
 LONGEST_S, COPY_WEIGHT = 40, 2.0  # all scenes together at normal speed; the carrying is what one came to see
-SHORTEST_NS = 1000
 _NEWS = {
     "ready": "The telephone rings for {who}: you may read.",
     "signal": "The doorbell rings for {who}: you may read.",

@@ -1,5 +1,7 @@
 """The bookstore: what the scene says is what the Timeline says, for every recording and for fresh runs of every model."""
 
+from dataclasses import replace
+
 import pytest
 
 from iolab.drawing import bookstore_stage as stage
@@ -126,6 +128,17 @@ def test_polls_are_one_stay_that_says_how_many():
     scenes = score(timeline)
     assert len(scenes) < 15
     assert f"{timeline.facts['refused']:,} times" in scenes[0].caption
+
+
+def test_a_carrying_that_took_no_time_by_the_evidence_is_seen_all_the_same():
+    timeline = of_recording("blocking.one-read")
+    (copy,) = [span for span in timeline.spans if span.state == "copy"]
+    at = copy.end
+    spans = [replace(span, start=at) if span is copy else span for span in timeline.spans]
+    spans = [
+        replace(span, end=at) if span.end.ns == copy.start.ns and span.lane == copy.lane else span for span in spans
+    ]
+    check(Timeline(timeline.model, timeline.facts, tuple(spans), timeline.links))
 
 
 def test_what_is_no_rhythm_is_not_drawn_together():
