@@ -57,8 +57,11 @@ def _together(run: list[Span]) -> list[Span]:
     rare = [kinds[span.state, span.call] < OFTEN for span in run]
     first = rare.index(False) if False in rare else len(run)
     last = len(run) - rare[::-1].index(False) if False in rare else first
-    if last - first < FEW or any(rare[first:last]):
+    if last - first < FEW:
         return run
+    if True in rare[first:last]:  # what is rare interrupts the rhythm: on both sides of it there may be one
+        at = rare.index(True, first)
+        return [*_together(run[:at]), run[at], *_together(run[at + 1 :])]
     shares, middle = Counter(), run[first:last]
     for span in middle:
         shares[span.state, span.call] += span.duration_ns

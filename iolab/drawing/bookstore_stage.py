@@ -16,7 +16,7 @@ from iolab.drawing.palette import INK
 
 WIDTH, HEIGHT, FLOOR, SCALE = 1240, 415, 340, 1.45
 STATE = "state"  # a fill that depends on the person
-SPOTS = {COUNTER: 518, TRAYS: 780, TELEPHONE: 906, DOOR: 974, HOME: 1092, BENCH: 340, WAY: 500}
+SPOTS = {COUNTER: 518, TRAYS: 780, TELEPHONE: 906, DOOR: 905, HOME: 1092, BENCH: 340, WAY: 500}
 APART = {COUNTER: 58, BENCH: 34, HOME: -56, TELEPHONE: -70, TRAYS: 40, DOOR: -60}  # to the next one at the same spot
 WAY_FROM, WAY_TO, OWNER, VAN = 330, 1110, 396, 110
 SHELF, BUFFER, ROWS, ROW_HEIGHT, BOOKS, BOOK_WIDTH = (216, 294), (1150, 1228), 3, 62, 6, 12
@@ -39,8 +39,7 @@ def rect(x: float, y: float, width: float, height: float) -> str:
 
 
 def circle(x: float, y: float, radius: float) -> str:
-    """Four Bézier curves: nobody sees the difference."""
-    r, k = radius, round(radius * 0.5523, 2)
+    r, k = radius, round(radius * 0.5523, 2)  # four Bézier curves: nobody sees the difference
     return (
         f"M {x - r} {y} C {x - r} {y - k} {x - k} {y - r} {x} {y - r} C {x + k} {y - r} {x + r} {y - k} {x + r} {y} "
         f"C {x + r} {y + k} {x + k} {y + r} {x} {y + r} C {x - k} {y + r} {x - r} {y + k} {x - r} {y} Z"
@@ -111,6 +110,10 @@ SET = [
     *[Shape(f"M {x} 36 L {x + 26} 36 L {x + 26} 58 Q {x + 13} 74 {x} 58 Z", "#3D6F9E" if x % 4 else "#FFFFFF", INK, 0.8)
       for x in range(190, 450, 26)],
     Shape("M 0 370 L 30 370 M 60 370 L 90 370 M 120 370 L 150 370", NONE, "#FFFFFF", 4),
+    Shape(circle(44, 84, 20), "#F8D96B", NONE, 0),
+    Shape("M 96 112 Q 92 92 112 92 Q 118 76 136 84 Q 154 80 156 96 Q 170 98 168 112 Z", "#FFFFFF", "#B9C4D2"),
+    *[Shape(rect(x, 84, 84, 92), fill, "#B9A98C", 3) for x, fill in ((560, "#DCEBF5"), (700, "#DCEBF5"))],
+    Shape("M 602 84 L 602 176 M 560 130 L 644 130 M 742 84 L 742 176 M 700 130 L 784 130", NONE, "#B9A98C", 3),
     *_shelf,
     Shape("M 450 36 L 450 262", NONE, "#6B7787", 5),
 ]  # fmt: skip

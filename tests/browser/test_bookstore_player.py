@@ -219,3 +219,32 @@ def test_what_is_stored_is_a_picture_and_a_sentence_and_no_state(notebook):
     (output,) = stored["cells"][0]["outputs"]
     assert "".join(output["data"]["text/plain"]).startswith("blocking as a scene in a bookstore, in ")
     assert len(output["data"]["image/png"]) > 5000
+
+
+def test_a_cell_that_is_run_again_while_it_plays_leaves_one_panel_and_nothing_that_moves(notebook):
+    page = notebook.page
+    page.locator(ROOT).get_by_label("Play", exact=True).click()
+    page.evaluate("() => { window.old = document.querySelector('.iolab-player'); }")
+    notebook.run_cell(0)
+    page.wait_for_function(
+        "() => !window.old.isConnected && document.querySelectorAll('.iolab-player svg.scene g').length > 0"
+    )
+    assert page.locator(ROOT).count() == 1
+    frozen = page.evaluate("() => window.old.innerHTML")
+    page.evaluate(
+        "() => new Promise(done => { let left = 30; const next = () => left-- ? requestAnimationFrame(next) : done(); next(); })"
+    )
+    assert page.evaluate("() => window.old.innerHTML") == frozen
+    assert notebook.errors() == []
+
+
+def test_a_page_that_is_loaded_anew_shows_it_again_and_its_cell_may_be_run_again(notebook):
+    page = notebook.page
+    notebook.save()
+    notebook.load()
+    page.wait_for_selector(
+        f"{ROOT} svg.scene g, .jp-OutputArea img"
+    )  # the panel, as its kernel goes on; or the picture
+    notebook.run_all()
+    page.wait_for_selector(f"{ROOT} svg.scene g")
+    assert notebook.errors() == []
