@@ -5,7 +5,6 @@ import statistics
 
 import pytest
 
-from tests.browser.axe import faults
 from tests.browser.lab import OpenNotebook, jupyterlab, write_notebook
 
 MOST_BEYOND_THE_RUN_MS = 300
@@ -224,14 +223,6 @@ def test_a_new_figure_comes_soon_after_the_run(panel, capsys):
             f"\n  from slider to figure, beyond the run: {min(beyond)} to {max(beyond)}, median {statistics.median(beyond):.0f} ms"
         )
     assert min(beyond) <= MOST_BEYOND_THE_RUN_MS  # of the machine at its quietest
-
-
-def test_axe_finds_no_serious_fault(panel):
-    panel.page.click(".iolab-timeline summary")
-    assert faults(panel.page, ".iolab-timeline") == []
-    panel.press(".plot", "c", "ArrowRight", "a")
-    assert faults(panel.page, ".iolab-timeline") == []
-    panel.press(".plot", "Escape", "0")
 
 
 DRAWING = """
