@@ -1,5 +1,6 @@
 """The timeline panel in a real JupyterLab: everything by keyboard, and each thing is seen to change."""
 
+import os
 import re
 import statistics
 
@@ -222,7 +223,8 @@ def test_a_new_figure_comes_soon_after_the_run(panel, capsys):
         print(
             f"\n  from slider to figure, beyond the run: {min(beyond)} to {max(beyond)}, median {statistics.median(beyond):.0f} ms"
         )
-    assert min(beyond) <= MOST_BEYOND_THE_RUN_MS  # of the machine at its quietest
+    shared = max(1, os.getloadavg()[0] / len(os.sched_getaffinity(0)))  # by so many a CPU is shared at the moment
+    assert min(beyond) <= MOST_BEYOND_THE_RUN_MS * shared
 
 
 DRAWING = """
