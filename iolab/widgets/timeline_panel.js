@@ -35,7 +35,7 @@ const STYLE = `
 .iolab-timeline .legend li { display: inline-flex; gap: 6px; align-items: center; margin: 0; }
 .iolab-timeline .legend svg { width: 26px; height: 13px; }
 .iolab-timeline fieldset { border: 0; padding: 0; margin: 4px 0; }
-.iolab-timeline legend { float: left; margin-right: 12px; padding: 0; font: inherit; color: inherit; }
+.iolab-timeline legend { float: left; margin-right: 12px; padding: 4px 0 0; font: inherit; color: inherit; }
 .iolab-timeline kbd { border: 1px solid #999; border-radius: 3px; padding: 0 4px; font-size: 12px; background: #f7f7f7; color: #222; }
 `;
 
@@ -158,7 +158,7 @@ function render({ model, el }) {
     return { input, shown, take, trait };
   };
   const sliders = [
-    slider("wait_ms", choices.waits_ms, ms => duration(ms * 1e6)),
+    slider("wait_ms", choices.waits_ms, ms => ms ? duration(ms * 1e6) : "0 ms"),
     slider("nbytes", choices.sizes, bytes),
     slider("senders", Array.from({ length: choices.senders }, (_, n) => n + 1), n => `${n} sender${n > 1 ? "s" : ""}`),
   ];
@@ -357,8 +357,11 @@ function render({ model, el }) {
       const place = x(tick + figure.zero_ns);
       parts.append(shape("line", { x1: place, y1: TOP, x2: place, y2: bottom + 4, stroke: "#e4e4e4" }), shape("text", { x: place, y: bottom + 16, "text-anchor": "middle" }, axis.words(tick)));
     }
-    parts.append(shape("text", { x: LEFT, y: bottom + 31, class: "unit" }, `${{ s: "seconds", ms: "milliseconds", "µs": "microseconds", ns: "nanoseconds" }[axis.name]} since ${figure.zero_ns ? "the data was ready" : "the call"}` +
-      (figure.ready.length ? "; ⊢⊣ is where “ready” lies by the evidence" : "") + (shadow ? `; thin bars: the run before, ${shadow.model}` : "")));
+    const unit = { s: "seconds", ms: "milliseconds", "µs": "microseconds", ns: "nanoseconds" }[axis.name];
+    const notes = [`${unit} since ${figure.zero_ns ? "the data was ready" : "the call"}`];
+    if (figure.ready.length && width > 640) notes.push("⊢⊣ is where “ready” lies by the evidence");
+    if (shadow) notes.push(`thin bars: the run before, ${shadow.model}`);
+    parts.append(shape("text", { x: width > 640 ? LEFT : 8, y: bottom + 31, class: "unit" }, notes.join("; ")));
     visible.forEach(([lane, name], row) => {
       const top = TOP + row * ROW + 4;
       if (lane === state.lane) parts.append(shape("rect", { x: 0, y: top - 4, width, height: ROW - 4, fill: "#EEF4F8" }));
@@ -423,7 +426,7 @@ function render({ model, el }) {
     go.textContent = running ? "Cancel" : "Run again";
     root.dataset.running = running;
     plot.style.opacity = running ? 0.55 : 1;
-    live.textContent = running ? `Running ${model.get("model")}: ${duration(model.get("wait_ms") * 1e6)} wait …` : failure || model.get("sentence");
+    live.textContent = running ? `Running ${model.get("model")} …` : failure || model.get("sentence");
     live.classList.toggle("warning", !running && Boolean(failure));
     warning.hidden = !figure || !figure.origin;
     warning.textContent = figure && figure.origin ? `${figure.origin}. Wait, bytes and senders are those of the recording.` : "";

@@ -77,7 +77,7 @@ def jupyterlab(folder: Path, settings: dict | None = None) -> Iterator[str]:
                 [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
                  "--ServerApp.port=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}",
                  "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None"],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,  # in our group: what ends a whole test run ends it
                 env=os.environ | {name: str(Path(own, part)) for name, part in folders.items()},
             )  # fmt: skip
         try:
@@ -87,7 +87,7 @@ def jupyterlab(folder: Path, settings: dict | None = None) -> Iterator[str]:
             try:
                 server.wait(30)
             except subprocess.TimeoutExpired:
-                os.killpg(server.pid, signal.SIGKILL)
+                server.kill()  # its kernels find that their parent is gone, and end
                 server.wait()
 
 
