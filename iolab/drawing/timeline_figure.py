@@ -83,7 +83,7 @@ def _panel(picture, axes, timeline: Timeline, zero: int, unit: float, limits, na
             if high - low < narrowest * pixel:  # a hair line, said to be one below the figure
                 low, high = low - narrowest * pixel / 2, low + narrowest * pixel / 2
             bar(axes, span.state, low, high, row, edge=0.4 if high - low > 2 * pixel else 0)
-            label(picture, axes, low, high, row, *_labels(span))
+            label(picture, axes, low, high, row, *bar_labels(span))
 
 
 def _lane_name(timeline: Timeline, lane: str) -> str:
@@ -91,7 +91,7 @@ def _lane_name(timeline: Timeline, lane: str) -> str:
     return f"helper\nthread {ids[lane]}" if lane in ids else LANES.get(lane, lane)
 
 
-def _labels(span: Span) -> list[str]:
+def bar_labels(span: Span) -> list[str]:
     took = duration(span.duration_ns)
     if span.state == "blocked":
         return [f"asleep in {span.call}: {took}"] * bool(span.call) + [f"asleep: {took}", "asleep"]

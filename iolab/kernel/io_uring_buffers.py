@@ -13,6 +13,7 @@ written in its first 14 bytes only. io_uring_register(2): IORING_REGISTER_PBUF_R
 """
 
 import ctypes
+import errno
 import mmap
 from struct import Struct
 
@@ -23,6 +24,7 @@ from iolab.kernel.pinned import Pinned
 
 MAX_BUFFERS = 32768
 _ENTRY = Struct("=QIH")  # struct io_uring_buf without its last two bytes
+_STATUS, _REGISTER_PBUF_STATUS = Struct("=II32s"), 26  # struct io_uring_buf_status: buf_group, head, reserved
 _TAIL = 7  # in units of two bytes, of the first entry
 
 
@@ -78,6 +80,20 @@ class BufferRing:
         """What was added is the kernel's from here on: one store, as of every tail."""
         self.ring.queues.fence()  # the entries first
         self._halves[_TAIL] = self._tail
+
+    def free(self) -> int | None:
+        """How many the kernel has left to choose from, by its own word; None before Linux 6.8, which does not say it."""
+        status = bytearray(_STATUS.pack(self.buf_group, 0, b""))
+        address = ctypes.addressof(ctypes.c_char.from_buffer(status))
+        try:
+            system_call(
+                "io_uring_register", layout.NR_IO_URING_REGISTER, self.ring.fd, _REGISTER_PBUF_STATUS, address, 1
+            )
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return None
+            raise
+        return (self._tail - _STATUS.unpack(status)[1]) & 0xFFFF
 
     def unregister(self) -> None:
         """The kernel takes no more from it. ValueError while an operation that would is in flight."""

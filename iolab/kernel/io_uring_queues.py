@@ -94,6 +94,17 @@ class Queues:
         """CQEs that can be taken without any system call."""
         return (self._words[self._cq_tail] - self._words[self._cq_head]) & _WRAP
 
+    @property
+    def positions(self) -> tuple[int, int, int, int]:
+        """Head and tail of the SQ, head and tail of the CQ, as they stand in the shared memory."""
+        return tuple(self._words[at] for at in (self._sq_head, self._sq_tail, self._cq_head, self._cq_tail))
+
+    def peek(self) -> list[tuple[int, int, int]]:
+        """The CQEs that are there, as (user_data, res, flags), in the kernel's order; they stay there."""
+        head = self._words[self._cq_head]
+        places = [(head + number) % self.cq_entries * layout.CQE.size for number in range(self.ready)]
+        return [layout.CQE.unpack_from(self._cqes, place) for place in places]
+
     def push(self, sqe: bytes) -> None:
         """Write one SQE behind the last one; there must be room."""
         tail = self._words[self._sq_tail]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from iolab.recorded import value_of
-from iolab.recording import file_comparison, ring_steps, ring_streams, small_files
+from iolab.recording import file_comparison, proactor_turns, reactor_turns, ring_steps, ring_streams, small_files
 from iolab.recording.batches import batches
 from iolab.recording.calibration import calibrate
 from iolab.recording.calibration_data import Calibration
@@ -56,6 +56,8 @@ def name_of_step(function: Callable) -> str:
 VALUES: dict[str, Callable[[], object]] = {name_of_step(step): step for step in (*STEPS, copiers)} | {
     file_comparison.NAME: file_comparison.record_files,
     small_files.NAME: small_files.record_small_files,
+    reactor_turns.NAME: reactor_turns.turns,
+    proactor_turns.NAME: proactor_turns.turns,
     COPIERS: all_copiers,
     CALIBRATION: calibrated,
 }
