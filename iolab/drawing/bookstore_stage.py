@@ -112,8 +112,8 @@ SET = [
     Shape("M 0 370 L 30 370 M 60 370 L 90 370 M 120 370 L 150 370", NONE, "#FFFFFF", 4),
     Shape(circle(44, 84, 20), "#F8D96B", NONE, 0),
     Shape("M 96 112 Q 92 92 112 92 Q 118 76 136 84 Q 154 80 156 96 Q 170 98 168 112 Z", "#FFFFFF", "#B9C4D2"),
-    *[Shape(rect(x, 84, 84, 92), fill, "#B9A98C", 3) for x, fill in ((560, "#DCEBF5"), (700, "#DCEBF5"))],
-    Shape("M 602 84 L 602 176 M 560 130 L 644 130 M 742 84 L 742 176 M 700 130 L 784 130", NONE, "#B9A98C", 3),
+    *[Shape(rect(x, 68, 84, 84), fill, "#B9A98C", 3) for x, fill in ((560, "#DCEBF5"), (700, "#DCEBF5"))],
+    Shape("M 602 68 L 602 152 M 560 110 L 644 110 M 742 68 L 742 152 M 700 110 L 784 110", NONE, "#B9A98C", 3),
     *_shelf,
     Shape("M 450 36 L 450 262", NONE, "#6B7787", 5),
 ]  # fmt: skip

@@ -72,7 +72,7 @@ def _rows(run: dict) -> list[tuple[str, list[int], Callable]]:
         return [next((each[column] for each in step["kernel"]["sockets"] if each[1] == name), 0) for step in steps]
 
     rows = [(f"{name}: came, unread", of_socket(name, 2), size) for name in "ab"]
-    rows.append(("b: given, unsent", of_socket("b", 3), size))
+    rows.append(("b: not acknowledged", of_socket("b", 3), size))
     if run["kind"] == "reactor":
         rows.append(("not accepted yet", [step["kernel"]["not_accepted"] for step in steps], str))
         rows.append(("watched descriptors", [len(step["kernel"]["interests"]) for step in steps], str))

@@ -96,7 +96,7 @@ function render({ model, el, signal }) {
     where.textContent = `step ${at + 1} of ${run.steps.length}, turn ${step.turn}`;
     const sides = run.kind === "reactor" ? reactor(step, before) : proactor(step, before);
     program.replaceChildren(element("p", { class: "head" }, "What the program sees"), ...sides[0]);
-    kernel.replaceChildren(element("p", { class: "head" }, "What the kernel holds"), ...sides[1]);
+    kernel.replaceChildren(element("p", { class: "head" }, run.kind === "reactor" ? "What the kernel holds" : "What the kernel holds, and the rings that both share"), ...sides[1]);
   }
 
   // A table whose cells are marked where they differ from the same row, by its key, of the step before.
@@ -133,7 +133,7 @@ function render({ model, el, signal }) {
 
   function sockets(step, before) {
     const rows = each => each.kernel.sockets.map(([fd, name, unread, unsent]) => [fd, `${name}, fd ${fd}`, unread, unsent]);
-    return table("Socket buffers (FIONREAD, SIOCOUTQ)", ["connection", "came, unread", "given, unsent"], rows(step), rows(before),
+    return table("Socket buffers (FIONREAD, SIOCOUTQ)", ["connection", "came, unread", "given, not acknowledged"], rows(step), rows(before),
       { cell: (value, column) => (column ? bar(value, column === 2 ? "out" : "") : [value]), none: "no connection" });
   }
 
