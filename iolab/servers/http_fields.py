@@ -76,8 +76,6 @@ def _pairs(method: str, version: str, fields: bytes) -> list[tuple[bytes, bytes]
         raise Refused(501, f"the method {method} is not known here") from None
     except httptools.HttpParserError as error:
         raise Refused(400, str(error)) from None
-    if method == "CONNECT":
-        raise Refused(501, "this server is no proxy")
     return called_back.pairs
 
 

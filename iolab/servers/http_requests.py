@@ -18,10 +18,11 @@ RFC 9112 2 and 3; RFC 9110 7.2.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from iolab.servers.http_bodies import ChunkedBody, SizedBody
-from iolab.servers.http_fields import HOST, judged_fields
+from iolab.servers.http_fields import HOST, REMEMBERED, judged_fields
 from iolab.servers.http_limits import Limits
 from iolab.servers.http_refusal import Refused
 
@@ -42,26 +43,46 @@ class Request(NamedTuple):
     keep_alive: bool  # what the client wants
 
 
-def read_head(head: bytes, limits: Limits) -> tuple[Request, SizedBody | ChunkedBody | None, bool]:
-    """From the request line to the empty line: the request, its body still to come, whether 100 Continue is awaited."""
-    line = _REQUEST_LINE.match(head.decode("latin-1"))  # one character for each byte
-    if line is None:
+class RequestLine(NamedTuple):
+    """What the first line says; `host` where the target names one."""
+
+    method: str
+    target: str
+    path: str
+    query: str
+    host: str | None
+    version: str
+
+
+@lru_cache(REMEMBERED)
+def request_line(line: bytes) -> RequestLine:
+    """`line` with its end. Many clients ask for the same few things: what they say is remembered, as their fields are."""
+    found = _REQUEST_LINE.fullmatch(line.decode("latin-1"))  # one character for each byte
+    if found is None:
         raise Refused(400, "the first line is not a request line of HTTP/1.1")
-    method, target, version = line.groups()
+    method, target, version = found.groups()
     if version not in ("1.0", "1.1"):
         raise Refused(505, f"HTTP/1.0 and HTTP/1.1 are spoken here, not HTTP/{version}")
-    judged = judged_fields(method, version, head[line.end() :])
-    if judged.nfields > limits.fields:
-        raise Refused(431, f"the request has {judged.nfields} fields; at most {limits.fields} are allowed")
-    path, query, host = _parts(method, target)
-    headers = judged.headers.copy()
+    if method == "CONNECT":
+        raise Refused(501, "this server is no proxy")
+    return RequestLine(method, target, *_parts(method, target), version)
+
+
+def read_head(head: bytes, limits: Limits) -> tuple[Request, SizedBody | ChunkedBody | None, bool]:
+    """From the request line to the empty line: the request, its body still to come, whether 100 Continue is awaited."""
+    end = head.find(b"\n") + 1
+    method, target, path, query, host, version = request_line(head[:end])
+    headers, nfields, nbytes, keep_alive, awaits_continue = judged_fields(method, version, head[end:])
+    if nfields > limits.fields:
+        raise Refused(431, f"the request has {nfields} fields; at most {limits.fields} are allowed")
+    headers = headers.copy()
     if host is not None:
         headers["host"] = host
     body = None
-    if judged.nbytes != 0:
-        body = ChunkedBody(limits) if judged.nbytes is None else SizedBody(judged.nbytes, limits)
-    request = Request(method, target, path, query, version, headers, b"", judged.keep_alive)
-    return request, body, judged.awaits_continue and body is not None
+    if nbytes != 0:
+        body = ChunkedBody(limits) if nbytes is None else SizedBody(nbytes, limits)
+    request = Request(method, target, path, query, version, headers, b"", keep_alive)
+    return request, body, awaits_continue and body is not None
 
 
 def _parts(method: str, target: str) -> tuple[str, str, str | None]:
