@@ -33,9 +33,8 @@ def proactor_http_server(
     listener: socket.socket, application, queue: CompletionQueue, limits: ServerLimits = USUAL, step=unnoted
 ) -> HttpServer:
     """A server to be run by the thread that made `queue`; it closes all that it is given."""
-    return HttpServer(
-        Proactor(queue), lambda server: Acceptor(server, HttpHandler), listener, application, limits, step
-    )
+    proactor, new_acceptor = Proactor(queue), lambda server: Acceptor(server, HttpHandler)
+    return HttpServer(proactor, new_acceptor, listener, application, limits, step)
 
 
 class HttpHandler:
@@ -62,8 +61,9 @@ class HttpHandler:
 
     def handle_receive(self, completion: Completion) -> None:
         """Bytes, or the end, are here."""
-        self._server.step(2, self.fd, self._proactor.woken_ns)
-        self._server.step(3, self.fd)
+        if step := self._server.step:
+            step(2, self.fd, self._proactor.woken_ns)
+            step(3, self.fd)
         if not completion.more:
             self._receiving = None
         if completion.result in NO_ROOM:
@@ -77,8 +77,9 @@ class HttpHandler:
 
     def handle_send(self, completion: Completion) -> None:
         """All of it went, or nothing will."""
-        self._server.step(7, self.fd, self._proactor.woken_ns)
-        self._server.step(8, self.fd)
+        if step := self._server.step:
+            step(7, self.fd, self._proactor.woken_ns)
+            step(8, self.fd)
         self._sending = False
         if completion.result in NO_ROOM:
             self._proactor.call_after(PAUSE_S, self._try_again)
@@ -112,7 +113,8 @@ class HttpHandler:
         conversation = self.conversation
         self._server.answer(self)
         if not self._sending and (data := conversation.output()):
-            self._server.step(6, self.fd)
+            if step := self._server.step:
+                step(6, self.fd)
             self._proactor.send(self.fd, data, self)
             self._sending = True
         if conversation.finished:
