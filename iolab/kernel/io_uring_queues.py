@@ -78,7 +78,8 @@ class Queues:
     @property
     def full(self) -> bool:
         """There is no room for one SQE more until the kernel takes some."""
-        return self.unsubmitted == self.sq_entries
+        words = self._words
+        return (words[self._sq_tail] - words[self._sq_head]) & _WRAP == self.sq_entries
 
     @property
     def overflown(self) -> bool:

@@ -30,10 +30,7 @@ class Books:
         self._accepted: list[int] = []  # descriptors in `ready`, of which the program does not know yet
 
     def begin(self, operation: Operation) -> None:
-        owed = self._owed.get(operation.fd)
-        if owed is None:
-            self._owed[operation.fd] = owed = []
-        owed.append(operation)
+        self._owed.setdefault(operation.fd, []).append(operation)
         if operation.kind == ACCEPT:
             self._pause.reserve()
         self._start(operation if operation.kind != SEND else self._sends.begin(operation))
@@ -72,17 +69,14 @@ class Books:
     def book(self, event: Event) -> None:
         operation, result, more, data = event
         kind = operation.kind
-        if more and result > 0 and kind == RECEIVE:  # the usual case
+        if kind == RECEIVE and result > 0 and more:  # the usual case
             self.ready.append(Completion(operation.token, result, True, data))
             return
         if not more:
             self._in_flight.discard(operation)
         goes_on = more or not operation.cancelled
-        in_part = result > 0 and kind in (SEND, WRITE) and result < operation.buffer.nbytes
-        no_room, again = (
-            result < 0 and kind == ACCEPT and result in NO_ROOM,
-            result < 0 and result in TRIED_AGAIN.get(kind, ()),
-        )
+        in_part = kind in (SEND, WRITE) and 0 < result < operation.buffer.nbytes
+        no_room, again = kind == ACCEPT and result in NO_ROOM, result in TRIED_AGAIN.get(kind, ())
         if not goes_on and (in_part or no_room or again):
             self._over(operation, CANCELED)
         elif in_part:
@@ -146,7 +140,8 @@ class Books:
         self.ready.append(Completion(operation.token, result, False, data))
         operation.buffer = None  # it is the program's again, whoever keeps the operation
         self._owed[operation.fd].remove(operation)
-        self._close_if_idle(operation.fd)
+        if not self._owed[operation.fd]:
+            self._close_if_idle(operation.fd)
 
     def _close_if_idle(self, fd: int) -> None:
         if not self._owed.get(fd):

@@ -133,7 +133,7 @@ class CompletionQueue:
     def _begin(self, kind: str, fd: int, token, buffer=b"", offset: int | None = None) -> Operation:
         self._check_descriptor(fd)
         view = memoryview(buffer)
-        if kind not in (ACCEPT, RECEIVE) and (not view.nbytes or not view.c_contiguous):
+        if (not view.nbytes or not view.c_contiguous) and kind not in (ACCEPT, RECEIVE):
             raise ValueError(f"the buffer of a {kind} must be contiguous and hold at least 1 byte, not {view.nbytes}")
         if kind == READ and view.readonly:
             raise ValueError("the buffer of a read must be writable")

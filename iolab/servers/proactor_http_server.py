@@ -14,7 +14,7 @@ Lay reactor_http_server.py beside it: the same methods, the same steps.
 
 import socket
 
-from iolab.models.completion import Completion, Operation
+from iolab.models.completion import Completion
 from iolab.models.completion_queue import CompletionQueue
 from iolab.models.completion_rules import NO_ROOM, PAUSE_S
 from iolab.servers.acknowledged import acknowledged
@@ -45,10 +45,9 @@ class HttpHandler:
     )  # fmt: skip
 
     def __init__(self, server: HttpServer, fd: int) -> None:
-        self._server, self._proactor, self.fd = server, server.loop, fd
-        self._receiving: Operation | None = None
-        self._sending = self._pausing = False
-        self._deadline, self._closed = Deadline(self._proactor.call_after, self.handle_timeout), False
+        self._server, self._proactor, self.fd, self._receiving = server, server.loop, fd, None
+        self._sending = self._pausing = self._closed = False
+        self._deadline = Deadline(self._proactor.call_after, self.handle_timeout)
         self.conversation = Conversation(server.limits)
         if server.crowded:
             self.conversation.refuse(503, "too many connections")
@@ -111,11 +110,12 @@ class HttpHandler:
     def go_on(self) -> None:
         """Answer what was asked, start to send it, close if all is said; else see that what comes is received."""
         conversation = self.conversation
-        self._server.answer(self)
-        if not self._sending and (data := conversation.output()):
+        if conversation.asked:
+            self._server.answer(self)
+        if conversation.unsent and not self._sending:
             if step := self._server.step:
                 step(6, self.fd)
-            self._proactor.send(self.fd, data, self)
+            self._proactor.send(self.fd, conversation.output(), self)
             self._sending = True
         if conversation.finished:
             if conversation.over:

@@ -101,8 +101,10 @@ class HttpHandler:
     def go_on(self) -> None:
         """Answer what was asked, send what can be sent, close if all is said; else say what to be told of next."""
         conversation = self.conversation
-        self._server.answer(self)
-        if data := conversation.output():
+        if conversation.asked:
+            self._server.answer(self)
+        if conversation.unsent:
+            data = conversation.output()
             if step := self._server.step:
                 step(6, self.fd)
             try:
