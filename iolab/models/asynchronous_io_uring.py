@@ -23,7 +23,7 @@ from iolab.kernel.io_uring import unavailable as unavailable  # why there is non
 from iolab.kernel.io_uring_cancels import Cancels
 from iolab.kernel.io_uring_sqe import Sqe, by_worker
 from iolab.kernel.io_uring_wake_up import WakeUp
-from iolab.models.completion import ACCEPT, READ, RECEIVE, SEND, Event, Operation, read_when_complete
+from iolab.models.completion import ACCEPT, READ, RECEIVE, SEND, Event, Operation, event_of, read_when_complete
 from iolab.models.completion_queue import CompletionQueue
 from iolab.models.io_uring_requests import Requests
 from iolab.models.reads import Work
@@ -132,7 +132,7 @@ class IoUringProcessor:
             if result == -errno.ENOTSOCK and operation.kind == RECEIVE:  # a pipe: by read(2)
                 self._put(requests.read_from_pipe(operation), operation)
                 continue
-            self._found.append(Event(operation, result, more, data))
+            self._found.append(event_of((operation, result, more, data)))
 
 
 def read_into(fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None, manner: str = DEFAULT) -> int:

@@ -12,7 +12,7 @@ Two facts that surprise:
 
 import time
 
-from iolab.models.completion import ACCEPT, RECEIVE, SEND, WRITE, Completion, Event, Operation
+from iolab.models.completion import ACCEPT, RECEIVE, SEND, WRITE, Completion, Event, Operation, completion_of
 from iolab.models.completion_rules import CANCELED, NO_ROOM, TRIED_AGAIN, AcceptPause, Sends, Together, closed
 
 
@@ -70,7 +70,7 @@ class Books:
         operation, result, more, data = event
         kind = operation.kind
         if kind == RECEIVE and result > 0 and more:  # the usual case
-            self.ready.append(Completion(operation.token, result, True, data))
+            self.ready.append(completion_of((operation.token, result, True, data)))
             return
         if not more:
             self._in_flight.discard(operation)
@@ -137,7 +137,7 @@ class Books:
         self._start(after)
 
     def _last(self, operation: Operation, result: int, data: memoryview | None = None) -> None:
-        self.ready.append(Completion(operation.token, result, False, data))
+        self.ready.append(completion_of((operation.token, result, False, data)))
         operation.buffer = None  # it is the program's again, whoever keeps the operation
         self._owed[operation.fd].remove(operation)
         if not self._owed[operation.fd]:

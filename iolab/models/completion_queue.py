@@ -125,7 +125,7 @@ class CompletionQueue:
 
     def _check_descriptor(self, fd: int) -> None:
         self._owner.check()
-        if not isinstance(fd, int) or not 0 <= fd < 1 << 31:
+        if not (isinstance(fd, int) and 0 <= fd < 1 << 31):
             raise ValueError(f"fd must be an integer from 0 to 2**31 - 1, not {fd!r}")
         if fd in self._books.closing:
             raise ValueError(f"fd: descriptor {fd} is being closed")

@@ -122,12 +122,13 @@ class Conversation:
         return self.finished and (self.ended or self._dropped > self._limits.linger_nbytes)
 
     def waiting_for(self) -> tuple[str, int]:
-        """For what the server waits (server_limits), and a number that changes when that begins anew."""
+        """For what the server waits (IDLE: all is answered and sent), and a number that changes when it begins anew."""
         if self._answering is not None:
             return APPLICATION, self._answers
         if self.unsent or self.asked:
             return READER, self._nbytes_sent + self._acknowledged
-        return (LINGERING, self._acknowledged) if self.lingering else (self._connection.phase, self._answers)
+        phase = CLOSED if self._last_answer_given else self._connection.phase
+        return (LINGERING, self._acknowledged) if self.lingering else (phase, self._answers)
 
     def timed_out(self, acknowledged: int) -> bool:
         """The patience for that is over; whether to go on, since the client reads or is to be told 408; or else close."""

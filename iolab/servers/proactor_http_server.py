@@ -24,7 +24,7 @@ from iolab.servers.http_server import HttpServer
 from iolab.servers.lingering import shut_down_sending
 from iolab.servers.proactor import Proactor
 from iolab.servers.proactor_acceptor import Acceptor
-from iolab.servers.server_limits import USUAL, ServerLimits
+from iolab.servers.server_limits import IDLE, USUAL, ServerLimits
 from iolab.servers.steps import unnoted
 from iolab.servers.timers import Deadline
 
@@ -117,20 +117,20 @@ class HttpHandler:
                 step(6, self.fd)
             self._proactor.send(self.fd, conversation.output(), self)
             self._sending = True
-        if conversation.finished:
+        what = conversation.waiting_for()
+        if what[0] != IDLE or self._receiving is None:  # else all is as it was: the usual case
             if conversation.over:
                 self.close()
                 return
-            if not conversation.lingering:
+            if conversation.finished and not conversation.lingering:
                 conversation.lingering = True
                 shut_down_sending(self.fd)
-        if self._receiving is None:
-            if conversation.wants_input:
+            if self._receiving is None and conversation.wants_input:
                 self._receiving, self._pausing = self._proactor.receive(self.fd, self), False
-        elif not conversation.wants_input and not self._pausing:
-            self._pausing = True
-            self._proactor.cancel(self._receiving)
-        what = conversation.waiting_for()
+            elif self._receiving and not self._pausing and not conversation.wants_input:
+                self._pausing = True
+                self._proactor.cancel(self._receiving)
+            what = conversation.waiting_for()
         self._deadline.wait_for(what, self._server.limits.patience_s(what[0]))
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from iolab.servers.http_server import HttpServer
 from iolab.servers.lingering import shut_down_sending
 from iolab.servers.reactor import Reactor
 from iolab.servers.reactor_acceptor import Acceptor
-from iolab.servers.server_limits import USUAL, ServerLimits
+from iolab.servers.server_limits import IDLE, USUAL, ServerLimits
 from iolab.servers.steps import unnoted
 from iolab.servers.timers import Deadline
 
@@ -114,18 +114,19 @@ class HttpHandler:
             except OSError:  # EPIPE, ECONNRESET
                 self.close()
                 return
-        if conversation.finished:
+        what = conversation.waiting_for()
+        if what[0] != IDLE or self._events != READ:  # else all is as it was: the usual case
             if conversation.over:
                 self.close()
                 return
-            if not conversation.lingering:
+            if conversation.finished and not conversation.lingering:
                 conversation.lingering = True
                 shut_down_sending(self.fd)
-        events = READ * conversation.wants_input | WRITE * conversation.wants_output
-        if events != self._events:
-            self._reactor.register_handler(self, events)
-            self._events = events
-        what = conversation.waiting_for()
+            events = READ * conversation.wants_input | WRITE * conversation.wants_output
+            if events != self._events:
+                self._reactor.register_handler(self, events)
+                self._events = events
+            what = conversation.waiting_for()
         self._deadline.wait_for(what, self._server.limits.patience_s(what[0]))
 
     def close(self) -> None:
