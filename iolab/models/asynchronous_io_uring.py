@@ -32,6 +32,7 @@ NAME = "io-uring"
 DEFAULT, DEFER_TASKRUN, ASYNC, SQPOLL = MANNERS = "default", "defer-taskrun", "async", "sqpoll"
 _DEFERRED = layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN
 _SET_UP = {DEFAULT: (0, 0), DEFER_TASKRUN: (_DEFERRED, NEWEST), ASYNC: (0, 0), SQPOLL: (layout.SETUP_SQPOLL, 0)}
+_NO_SOCKET = -errno.ENOTSOCK
 POOL = (64, 1 << 14)  # buffers for what is received, and the bytes of each
 
 
@@ -127,11 +128,12 @@ class IoUringProcessor:
                 requests.over(operation)
             elif result >= 0 and operation.kind in (RECEIVE, READ):
                 self._call.completed(operation.fd, result)
-            if result == -errno.ENOTSOCK and operation.cancelled:  # not begun
-                result = -errno.ECANCELED
-            if result == -errno.ENOTSOCK and operation.kind == RECEIVE:  # a pipe: by read(2)
-                self._put(requests.read_from_pipe(operation), operation)
-                continue
+            if result == _NO_SOCKET:
+                if operation.cancelled:  # not begun
+                    result = -errno.ECANCELED
+                elif operation.kind == RECEIVE:  # a pipe: by read(2)
+                    self._put(requests.read_from_pipe(operation), operation)
+                    continue
             self._found.append(event_of((operation, result, more, data)))
 
 

@@ -120,8 +120,9 @@ class CompletionQueue:
 
     def _book(self) -> None:
         """Also what a handler that raised, in the middle of the wait() before this one, has left."""
-        while self._events:
-            self._books.book(self._events.popleft())
+        events, book = self._events, self._books.book
+        while events:
+            book(events.popleft())
 
     def _check_descriptor(self, fd: int) -> None:
         self._owner.check()
