@@ -7,7 +7,7 @@
 
 Two facts that surprise:
 * "Is it faster than uvloop?" is two questions. Against `uvloop` it compares a server with a benchmark's server, against
-  `uvloop-same-http` one loop with another.
+  `uvloop-same-http` one loop with another; only there is everything but the loop the same.
 * A server that has no thread left for a client is not slow with it: it does not answer. So each says how many it bears.
 
 Each is started as a process of its own (running.py), and all get the same listener, handler, and response.

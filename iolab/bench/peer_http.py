@@ -2,11 +2,14 @@
 
     received(b"GET / HTTP/1.1 ...") ──> request ──> application.handle ──> encode ──> the bytes to send
 
-Two facts that surprise:
+Three facts that surprise:
 * Most of a small request's time in Python is not in the event loop, but in what is made of the bytes: so "asyncio
   against uvloop" is mostly a comparison of what they have in common.
 * What makes a server fit for the world outside, limits, strictness, time-outs, is paid for with every request. A
   benchmark's server that has none of it wins, and should not be put on a public port.
+
+* A server that remembers is fast for those who repeat themselves, and a benchmark does nothing else: the heads that our
+  HTTP has judged once (http_requests) it finds again each time here, while llhttp parses each one anew.
 
 So there are two: LeanHttp, httptools and nothing else, as a benchmark's server has it; and SameHttp, the servers' own
 Conversation with its limits. With SameHttp only the loops differ (and the time-outs, which only our servers set).

@@ -17,7 +17,6 @@ import errno
 import os
 import warnings
 from contextlib import suppress
-from threading import get_ident
 from time import monotonic
 from typing import NamedTuple
 
@@ -27,6 +26,7 @@ from iolab.kernel.io_uring_operations import cancel
 from iolab.kernel.io_uring_queues import Queues
 from iolab.kernel.io_uring_setup import NEWEST, io_uring_setup, unavailable
 from iolab.kernel.io_uring_sqe import Sqe
+from iolab.kernel.owner import Owner
 
 __all__ = ["NEWEST", "Cqe", "Ring", "unavailable"]
 CANCEL_AGAIN_S = 0.02  # -EALREADY: it runs, and is asked again
@@ -49,7 +49,8 @@ class Ring:
     """
 
     def __init__(self, entries=64, cq_entries: int | None = None, required=0, wished=0, sq_thread_idle_ms=0) -> None:
-        self._closed, self._process, self._thread = True, os.getpid(), get_ident()
+        self._closed, self._owner = True, Owner("the ring")
+        self.check = self._owner.check  # RuntimeError for a thread or a process that it does not belong to; ValueError
         set_up = io_uring_setup(entries, cq_entries, required, wished, sq_thread_idle_ms)
         self.fd, self.flags, self.features, self._serial = set_up.fd, set_up.flags, set_up.features, 0
         self.queues, self._enter, self._closed = Queues(set_up), Enter(self.fd, self.flags), False
@@ -60,13 +61,12 @@ class Ring:
     def put(self, sqe: Sqe) -> int:
         """Queue one operation, to be submitted by the next enter(); its user_data. A full SQ is submitted first."""
         self.check()
-        while self.queues.full:
+        packed = sqe.packed(self._serial + 1)
+        while not self.queues.push(packed):
             if not self._enter.make_room(self.queues.unsubmitted):
                 raise BlockingIOError(errno.EAGAIN, "the submission queue stays full", "io_uring_enter")
         self._serial += 1
-        packed = sqe.packed(self._serial)
         (self.silent if sqe.flags & layout.IOSQE_CQE_SKIP_SUCCESS else self.in_flight)[self._serial] = sqe
-        self.queues.push(packed)
         return self._serial
 
     def submit(self) -> int:
@@ -84,12 +84,15 @@ class Ring:
 
     def completions(self) -> list[Cqe]:
         """The CQEs that are there, without any system call."""
+        return [Cqe(*fields) for fields in self.take()]
+
+    def take(self) -> list[tuple[int, int, int]]:
+        """The same, as bare tuples: a name for each field costs as much as all else here."""
         self.check()
-        found = [Cqe(*fields) for fields in self.queues.take_all()]
-        for cqe in found:
-            if not cqe.flags & layout.CQE_F_MORE:
-                self.in_flight.pop(cqe.user_data, None)
-                self.silent.pop(cqe.user_data, None)
+        found, in_flight = self.queues.take_all(), self.in_flight
+        for user_data, _, flags in found:
+            if not flags & layout.CQE_F_MORE and in_flight.pop(user_data, None) is None:
+                self.silent.pop(user_data, None)
         return found
 
     def wait(self, min_complete: int = 1, timeout: float | None = None) -> list[Cqe]:
@@ -109,11 +112,12 @@ class Ring:
         """
         if self._closed:
             return
-        if os.getpid() == self._process:
+        if os.getpid() == self._owner.process:
             self.check()
             while self.in_flight or self.silent:
                 self._cancel_all()
         self._closed = True
+        self._owner.close()
         self.queues.close()
         self.registered.clear()
 
@@ -133,14 +137,6 @@ class Ring:
         for serial in unknown:  # the kernel has it no more, and all that it had to say is read
             self.in_flight.pop(serial, None)
             self.silent.pop(serial, None)
-
-    def check(self) -> None:
-        """RuntimeError for a thread or a process that the ring does not belong to, ValueError when it is closed."""
-        for kind, owner, here in (("process", self._process, os.getpid()), ("thread", self._thread, get_ident())):
-            if owner != here:
-                raise RuntimeError(f"the ring belongs to {kind} {owner}, this is {kind} {here}")
-        if self._closed:
-            raise ValueError("the ring is closed")
 
     def __del__(self) -> None:
         if not self._closed:

@@ -49,23 +49,27 @@ class BufferRing:
         self._register(layout.REGISTER_PBUF_RING, self._pins[0].address)
         # The kernel picks buffers for operations of the ring: they must live as long as these.
         ring.registered.append(self)
+        first = self._pins[1].address
+        self._records = [_ENTRY.pack(first + number * nbytes, nbytes, number) for number in range(count)]
         for number in range(count):
             self.add(number)
         self.publish()
 
     def lend(self, cqe: Cqe) -> memoryview:
         """What the operation has put into the buffer that its CQE names; until take_back()."""
-        number = cqe.flags >> layout.CQE_BUFFER_SHIFT
-        self._lent[number] = self._whole[number * self.nbytes : number * self.nbytes + max(0, cqe.res)]
-        return self._lent[number]
+        _, res, flags = cqe
+        number = flags >> layout.CQE_BUFFER_SHIFT
+        begin = number * self.nbytes
+        self._lent[number] = view = self._whole[begin : begin + max(0, res)]
+        return view
 
     def take_back(self) -> None:
         """Release every view that was lent, so that nobody reads there what comes for another; give the buffers back.
 
         BufferError while the program exports such a view further.
         """
-        for number in list(self._lent):
-            self._lent[number].release()
+        for number, view in list(self._lent.items()):
+            view.release()
             del self._lent[number]
             self.add(number)
         self.publish()
@@ -73,7 +77,7 @@ class BufferRing:
     def add(self, number: int) -> None:
         """Give that buffer back; the kernel sees it from the next publish() on."""
         place = self._tail % self.count * layout.BUF.size
-        _ENTRY.pack_into(self._entries, place, self._pins[1].address + number * self.nbytes, self.nbytes, number)
+        self._entries[place : place + _ENTRY.size] = self._records[number]
         self._tail = (self._tail + 1) & 0xFFFF
 
     def publish(self) -> None:

@@ -14,7 +14,7 @@ io_uring_cancelation(7), io_uring_prep_cancel(3).
 
 import errno
 
-from iolab.kernel.io_uring import CANCEL_AGAIN_S, Cqe, Ring
+from iolab.kernel.io_uring import CANCEL_AGAIN_S, Ring
 from iolab.kernel.io_uring_operations import cancel
 
 
@@ -31,11 +31,11 @@ class Cancels:
         """With the next enter(). OSError when the submission queue stays full."""
         self._asked[self._ring.put(cancel(user_data))] = user_data
 
-    def heard(self, cqe: Cqe) -> None:
+    def heard(self, user_data: int, res: int) -> None:
         """Whatever came: perhaps an answer."""
-        user_data = self._asked.pop(cqe.user_data, None)
-        if user_data is not None and cqe.res == -errno.EALREADY:
-            self._running.append(user_data)
+        asked = self._asked.pop(user_data, None)
+        if asked is not None and res == -errno.EALREADY:
+            self._running.append(asked)
 
     @property
     def running(self) -> bool:

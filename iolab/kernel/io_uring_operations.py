@@ -77,6 +77,11 @@ def send(fd: int, data, msg_flags: int = MSG_WAITALL) -> Sqe:
     return Sqe(layout.OP_SEND, fd, pin.address, pin.nbytes, op_flags=msg_flags, pins=(pin,))
 
 
+def send_at(fd: int, address: int, nbytes: int) -> Sqe:
+    """The same from an address where the bytes stay by themselves (Outbox)."""
+    return Sqe(layout.OP_SEND, fd, address, nbytes, 0, 0, 0, MSG_WAITALL)
+
+
 def accept(fd: int, flags: int = SOCK_CLOEXEC) -> Sqe:
     """accept4(2) without the peer's address; completes with the new descriptor."""
     return Sqe(layout.OP_ACCEPT, fd, op_flags=flags)

@@ -49,6 +49,7 @@ class Queues:
             # An index between queue and SQEs, for programs that fill them out of order: here the n-th is the n-th.
             for number in range(self.sq_entries):
                 self._words[sq_array + number] = number
+        self._polled = bool(set_up.flags & layout.SETUP_SQPOLL)  # else the kernel looks in io_uring_enter alone
         self._order = Lock()
         self._order.acquire()
 
@@ -77,7 +78,8 @@ class Queues:
     @property
     def full(self) -> bool:
         """There is no room for one SQE more until the kernel takes some."""
-        return self.unsubmitted == self.sq_entries
+        words = self._words
+        return (words[self._sq_tail] - words[self._sq_head]) & _WRAP == self.sq_entries
 
     @property
     def overflown(self) -> bool:
@@ -105,13 +107,18 @@ class Queues:
         places = [(head + number) % self.cq_entries * layout.CQE.size for number in range(self.ready)]
         return [layout.CQE.unpack_from(self._cqes, place) for place in places]
 
-    def push(self, sqe: bytes) -> None:
-        """Write one SQE behind the last one; there must be room."""
-        tail = self._words[self._sq_tail]
-        place = tail % self.sq_entries * layout.SQE.size
-        self._sqes[place : place + layout.SQE.size] = sqe
-        self.fence()  # a polling kernel thread (SQPOLL) must find the SQE written when it sees the new tail
-        self._words[self._sq_tail] = (tail + 1) & _WRAP
+    def push(self, sqe: bytes) -> bool:
+        """Write one SQE behind the last one; False where there is no room until the kernel takes some."""
+        words = self._words
+        tail = words[self._sq_tail]
+        if (tail - words[self._sq_head]) & _WRAP == self.sq_entries:
+            return False
+        place = tail % self.sq_entries * 64
+        self._sqes[place : place + 64] = sqe
+        if self._polled:  # a kernel thread that sees the new tail must find the SQE written
+            self.fence()
+        words[self._sq_tail] = (tail + 1) & _WRAP
+        return True
 
     def take_all(self) -> list[tuple[int, int, int]]:
         """The CQEs that are there, as (user_data, res, flags), in the kernel's order."""

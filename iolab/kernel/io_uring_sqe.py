@@ -20,6 +20,9 @@ CURRENT_POSITION = (1 << 64) - 1  # the offset -1
 MOST = 0x7FFF_F000  # bytes that one read or write transfers, read(2) NOTES
 
 
+_pack = layout.SQE.pack
+
+
 class Sqe(NamedTuple):
     """One operation, not yet submitted; the fields of struct io_uring_sqe that are used here."""
 
@@ -36,9 +39,12 @@ class Sqe(NamedTuple):
 
     def packed(self, user_data: int) -> bytes:
         """As the kernel reads it; struct.error for a number that has no room."""
-        offset, length = CURRENT_POSITION if self.offset is None else self.offset, min(self.length, MOST)
-        head = (self.opcode, self.flags, self.ioprio, self.fd, offset, self.address, length, self.op_flags)
-        return layout.SQE.pack(*head, user_data, self.buf_group, 0, 0, 0, 0)
+        opcode, fd, address, length, offset, flags, ioprio, op_flags, buf_group, _ = self
+        if offset is None:
+            offset = CURRENT_POSITION
+        if length > MOST:
+            length = MOST
+        return _pack(opcode, flags, ioprio, fd, offset, address, length, op_flags, user_data, buf_group, 0, 0, 0, 0)
 
 
 def linked(sqe: Sqe) -> Sqe:

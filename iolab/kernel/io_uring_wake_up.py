@@ -14,7 +14,7 @@ eventfd(2).
 import os
 from threading import Lock
 
-from iolab.kernel.io_uring import Cqe, Ring
+from iolab.kernel.io_uring import Ring
 from iolab.kernel.io_uring_operations import read
 
 
@@ -29,9 +29,9 @@ class WakeUp:
     def _listen(self) -> None:
         self._user_data = self._ring.put(read(self._eventfd, self._counter))
 
-    def heard(self, cqe: Cqe) -> bool:
+    def heard(self, user_data: int) -> bool:
         """Whether this is a wake-up; then the next one is listened for."""
-        heard = cqe.user_data == self._user_data
+        heard = user_data == self._user_data
         if heard:
             self._listen()
         return heard

@@ -29,10 +29,13 @@ def libc() -> ctypes.CDLL:
 
 @cache
 def _syscall():
-    function = libc().syscall
+    function = libc()["syscall"]  # not libc().syscall, which others may find with other types
     function.restype = ctypes.c_long
-    function.argtypes = None  # variadic: each argument is widened below
+    function.argtypes = (ctypes.c_long,) + (ctypes.c_void_p,) * 6  # 64 bits each; an integer, or None
     return function
+
+
+_NONE = (None,) * 6  # a call that has fewer arguments does not look at the others
 
 
 def failed(name: str) -> OSError:
@@ -49,7 +52,7 @@ def system_call(name: str, number: int, *arguments: int | None) -> int:
     """
     if not sys.platform.startswith("linux"):
         raise OSError(errno.ENOSYS, f"{sys.platform} is not Linux", name)
-    result = _syscall()(ctypes.c_long(number), *(ctypes.c_size_t(each or 0) for each in arguments))
+    result = _syscall()(number, *arguments, *_NONE[len(arguments) :])
     if result < 0:
         raise failed(name)
     return result

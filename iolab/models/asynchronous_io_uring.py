@@ -18,27 +18,21 @@ from time import monotonic
 
 from iolab.calls import CallNamer, unrecorded
 from iolab.kernel import io_uring_layout as layout
-from iolab.kernel import io_uring_operations as sqes
-from iolab.kernel.io_uring import NEWEST, Cqe, Ring
+from iolab.kernel.io_uring import NEWEST, Ring
 from iolab.kernel.io_uring import unavailable as unavailable  # why there is none here
-from iolab.kernel.io_uring_buffers import BufferRing
 from iolab.kernel.io_uring_cancels import Cancels
 from iolab.kernel.io_uring_sqe import Sqe, by_worker
 from iolab.kernel.io_uring_wake_up import WakeUp
-from iolab.models.completion import ACCEPT, READ, RECEIVE, SEND, WRITE, Event, Operation, read_when_complete
+from iolab.models.completion import ACCEPT, READ, RECEIVE, SEND, Event, Operation, event_of, read_when_complete
 from iolab.models.completion_queue import CompletionQueue
+from iolab.models.io_uring_requests import Requests
 from iolab.models.reads import Work
 
 NAME = "io-uring"
 DEFAULT, DEFER_TASKRUN, ASYNC, SQPOLL = MANNERS = "default", "defer-taskrun", "async", "sqpoll"
 _DEFERRED = layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN
 _SET_UP = {DEFAULT: (0, 0), DEFER_TASKRUN: (_DEFERRED, NEWEST), ASYNC: (0, 0), SQPOLL: (layout.SETUP_SQPOLL, 0)}
-_DESCRIBED = {
-    READ: lambda operation: sqes.read(operation.fd, operation.buffer, operation.offset),
-    WRITE: lambda operation: sqes.write(operation.fd, operation.buffer, operation.offset),
-    SEND: lambda operation: sqes.send(operation.fd, operation.buffer),  # MSG_WAITALL: the kernel finishes it
-    ACCEPT: lambda operation: sqes.accept_multishot(operation.fd),
-}
+_NO_SOCKET = -errno.ENOTSOCK
 POOL = (64, 1 << 14)  # buffers for what is received, and the bytes of each
 
 
@@ -56,8 +50,8 @@ class IoUringProcessor:
         self._call, self._manner = call, manner
         with call("io_uring_setup"):
             self._ring = Ring(entries, cq_entries, *_SET_UP[manner])
-        self._pool, self._received, self._found = pool, None, []  # found, and not handed out yet
-        self._cancels = Cancels(self._ring)
+        self._requests, self._cancels = Requests(self._ring, pool), Cancels(self._ring)
+        self._by_worker, self._found = manner == ASYNC, []  # found, and not handed out yet
         self._operations: dict[int, Operation] = {}  # by user_data
         try:
             self._woken, self._wake_up = False, WakeUp(self._ring)
@@ -67,8 +61,10 @@ class IoUringProcessor:
 
     def start(self, operation: Operation) -> None:
         try:
-            self._put(self._sqe(operation), operation)
+            self._make_room()
+            self._put(self._requests.sqe(operation), operation)
         except (OSError, struct.error) as error:  # struct: a number that no descriptor has
+            self._requests.over(operation)
             self._found.append(Event(operation, -getattr(error, "errno", errno.EBADF)))
 
     def cancel(self, operation: Operation) -> bool:
@@ -81,19 +77,20 @@ class IoUringProcessor:
         """The ring holds its buffer until its last CQE."""
 
     def wait(self, timeout: float | None) -> list[Event]:
-        if self._received and not self._found:  # else a handler has raised, and nobody has seen what was lent
-            self._received.take_back()
+        received = self._requests.received
+        if received and not self._found:  # else a handler has raised, and nobody has seen what was lent
+            received.take_back()
         events, must_enter = self._found, self._ring.queues.must_enter or self._cancels.running
         over = timeout == 0 and self._manner in (DEFAULT, ASYNC) and not must_enter
         if over:  # no call: what is over shows in shared memory
-            events += filter(None, map(self._event, self._ring.completions()))
+            self._take()
         deadline = None if timeout is None else monotonic() + timeout
         while not over:
             left = None if deadline is None else max(0.0, deadline - monotonic())
             only = [each.fd for each in self._operations.values()] if len(self._operations) == 1 else ()
             with self._call("io_uring_enter", *only):
                 self._ring.enter(0 if events or self._woken or left == 0 else 1, self._cancels.within(left))
-                events += filter(None, map(self._event, self._ring.completions()))
+                self._take()
             self._cancels.ask_again()
             over = events or self._woken or left == 0
         self._found, self._woken = [], False
@@ -106,38 +103,38 @@ class IoUringProcessor:
         self._ring.close()  # cancels and reaps what was abandoned
         self._wake_up.close()
 
-    def _sqe(self, operation: Operation) -> Sqe:
-        self._make_room()
-        if operation.kind == RECEIVE:
-            self._received = self._received or BufferRing(self._ring, *self._pool)
-            return sqes.recv_multishot(operation.fd, self._received.buf_group)
-        sqe = _DESCRIBED[operation.kind](operation)
-        return by_worker(sqe) if self._manner == ASYNC and operation.kind != ACCEPT else sqe
-
     def _make_room(self) -> None:
         if self._ring.queues.full:
             with self._call("io_uring_enter"):
                 self._ring.submit()
 
     def _put(self, sqe: Sqe, operation: Operation) -> None:
-        operation.state = self._ring.put(sqe)
+        operation.state = self._ring.put(by_worker(sqe) if self._by_worker and operation.kind != ACCEPT else sqe)
         self._operations[operation.state] = operation
 
-    def _event(self, cqe: Cqe) -> Event | None:
-        more = bool(cqe.flags & layout.CQE_F_MORE)
-        data = self._received.lend(cqe) if cqe.flags & layout.CQE_F_BUFFER else None
-        self._woken |= self._wake_up.heard(cqe)
-        self._cancels.heard(cqe)
-        operation = (self._operations.get if more else self._operations.pop)(cqe.user_data, None)
-        if operation is None:  # a wake-up, or a cancel
-            return None
-        if operation.kind == RECEIVE and cqe.res == -errno.ENOTSOCK and not operation.cancelled:  # a pipe: by read(2)
-            self._put(sqes.read_selected(operation.fd, self._received.buf_group, self._received.nbytes), operation)
-            return None
-        if operation.kind in (READ, RECEIVE) and cqe.res >= 0:
-            self._call.completed(operation.fd, cqe.res)
-        not_begun = cqe.res == -errno.ENOTSOCK and operation.cancelled
-        return Event(operation, -errno.ECANCELED if not_begun else cqe.res, more, data)
+    def _take(self) -> None:
+        """What the CQEs say that are there."""
+        operations, requests = self._operations, self._requests
+        for cqe in self._ring.take():
+            user_data, result, flags = cqe
+            more = flags & layout.CQE_F_MORE != 0
+            operation = operations.get(user_data) if more else operations.pop(user_data, None)
+            data = requests.received.lend(cqe) if flags & layout.CQE_F_BUFFER else None
+            if operation is None:  # a wake-up, or a cancel
+                self._woken |= self._wake_up.heard(user_data)
+                self._cancels.heard(user_data, result)
+                continue
+            if operation.kind == SEND:
+                requests.over(operation)
+            elif result >= 0 and operation.kind in (RECEIVE, READ):
+                self._call.completed(operation.fd, result)
+            if result == _NO_SOCKET:
+                if operation.cancelled:  # not begun
+                    result = -errno.ECANCELED
+                elif operation.kind == RECEIVE:  # a pipe: by read(2)
+                    self._put(requests.read_from_pipe(operation), operation)
+                    continue
+            self._found.append(event_of((operation, result, more, data)))
 
 
 def read_into(fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None, manner: str = DEFAULT) -> int:

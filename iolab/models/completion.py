@@ -15,6 +15,7 @@ CompletionQueue (completion_queue.py) keeps the books and hands out completions:
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from iolab.models.reads import Work, prepared
@@ -60,6 +61,11 @@ class Event(NamedTuple):
     result: int
     more: bool = False
     data: memoryview | None = None
+
+
+# Tuples straight to their class, event_of((operation, 1000, False, None)): in half the time that Event(...) takes. A
+# server makes four of them for each request.
+event_of, completion_of = partial(tuple.__new__, Event), partial(tuple.__new__, Completion)
 
 
 class AsynchronousOperationProcessor(Protocol):

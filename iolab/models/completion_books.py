@@ -12,8 +12,8 @@ Two facts that surprise:
 
 import time
 
-from iolab.models.completion import ACCEPT, RECEIVE, SEND, WRITE, Completion, Event, Operation
-from iolab.models.completion_rules import CANCELED, NO_ROOM, TRIED_AGAIN, AcceptPause, Sends, closed
+from iolab.models.completion import ACCEPT, RECEIVE, SEND, WRITE, Completion, Event, Operation, completion_of
+from iolab.models.completion_rules import CANCELED, NO_ROOM, TRIED_AGAIN, AcceptPause, Sends, Together, closed
 
 
 class Books:
@@ -24,30 +24,25 @@ class Books:
         self._owed: dict[int, list[Operation]] = {}  # by descriptor
         self._in_flight: set[Operation] = set()  # the processor has them
         self._due: list[Operation] = []  # it gets them at the next wait
-        self._sends: dict[int, Sends] = {}
+        self._sends = Sends()
         self.closing: dict[int, object] = {}  # descriptors, each with the token that waits for its end
         self.ready: list[Completion] = []
         self._accepted: list[int] = []  # descriptors in `ready`, of which the program does not know yet
 
     def begin(self, operation: Operation) -> None:
         self._owed.setdefault(operation.fd, []).append(operation)
-        if operation.kind == SEND:
-            sends = self._sends.setdefault(operation.fd, Sends())
-            sends.waiting.append(operation)
-            operation = sends.next()
-        elif operation.kind == ACCEPT:
+        if operation.kind == ACCEPT:
             self._pause.reserve()
-        self._start(operation)
+        self._start(operation if operation.kind != SEND else self._sends.begin(operation))
 
     def cancel(self, operation: Operation) -> None:
         if operation not in self._owed.get(operation.fd, ()):
             return
-        sends = self._sends[operation.fd] if operation.kind == SEND else None
-        carrier = sends.carrier if sends else operation
-        if sends and operation in sends.waiting:
-            sends.waiting.remove(operation)
+        if operation.kind == SEND and self._sends.forget(operation):
             self._last(operation, CANCELED)
-        elif carrier in self._in_flight:
+            return
+        carrier = operation if operation.kind != SEND else self._sends.carrier(operation.fd)
+        if carrier in self._in_flight:
             carrier.cancelled = True
             self._processor.cancel(carrier)
         else:
@@ -73,9 +68,13 @@ class Books:
 
     def book(self, event: Event) -> None:
         operation, result, more, data = event
+        kind = operation.kind
+        if kind == RECEIVE and result > 0 and more:  # the usual case
+            self.ready.append(completion_of((operation.token, result, True, data)))
+            return
         if not more:
             self._in_flight.discard(operation)
-        kind, goes_on = operation.kind, more or not operation.cancelled
+        goes_on = more or not operation.cancelled
         in_part = kind in (SEND, WRITE) and 0 < result < operation.buffer.nbytes
         no_room, again = kind == ACCEPT and result in NO_ROOM, result in TRIED_AGAIN.get(kind, ())
         if not goes_on and (in_part or no_room or again):
@@ -128,23 +127,24 @@ class Books:
         self._processor.abandon(operation)
 
     def _over(self, operation: Operation, result: int, data: memoryview | None = None) -> None:
-        if operation.kind != SEND:
+        after = self._sends.over(operation) if operation.kind == SEND else None
+        if type(operation.token) is Together:
+            whole = result == operation.buffer.nbytes
+            for each in operation.token.sends:
+                self._last(each, each.buffer.nbytes if whole else result)
+        else:
             self._last(operation, operation.nbytes_before + result if result >= 0 else result, data)
-            return
-        sends, whole = operation.token, result == operation.buffer.nbytes
-        for each in sends.over():
-            self._last(each, each.buffer.nbytes if whole else result)
-        self._start(sends.next())
+        self._start(after)
 
     def _last(self, operation: Operation, result: int, data: memoryview | None = None) -> None:
-        self.ready.append(Completion(operation.token, result, False, data))
+        self.ready.append(completion_of((operation.token, result, False, data)))
         operation.buffer = None  # it is the program's again, whoever keeps the operation
         self._owed[operation.fd].remove(operation)
-        self._close_if_idle(operation.fd)
+        if not self._owed[operation.fd]:
+            self._close_if_idle(operation.fd)
 
     def _close_if_idle(self, fd: int) -> None:
         if not self._owed.get(fd):
             self._owed.pop(fd, None)
-            self._sends.pop(fd, None)
             if fd in self.closing:
                 self.ready.append(Completion(self.closing.pop(fd), closed(fd)))

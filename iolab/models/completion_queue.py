@@ -17,9 +17,10 @@ import threading
 import time
 from collections import deque
 
+from iolab.kernel.owner import Owner
 from iolab.models.completion import ACCEPT, READ, RECEIVE, SEND, WRITE, Completion, Operation
 from iolab.models.completion_books import Books
-from iolab.models.completion_rules import Owner, shut_down
+from iolab.models.completion_rules import shut_down
 
 CLOSE_LIMIT_S = 5.0  # what is cancelled and not over by then is abandoned: its buffer lives on
 
@@ -32,7 +33,7 @@ class CompletionQueue:
     """
 
     def __init__(self, processor) -> None:
-        self._processor, self._books, self._owner = processor, Books(processor), Owner()
+        self._processor, self._books, self._owner = processor, Books(processor), Owner("the completion queue")
         self._posted: deque = deque()
         self._events: deque = deque()  # not booked yet
         self._closed, self._posting = False, threading.RLock()  # a signal handler may post while its thread does
@@ -59,7 +60,7 @@ class CompletionQueue:
 
     def cancel(self, operation: Operation) -> None:
         """Ask for its end; it may come too late. The last Completion still comes, as a rule with -ECANCELED."""
-        self._check()
+        self._owner.check()
         self._books.cancel(operation)
 
     def post(self, token) -> None:
@@ -79,7 +80,7 @@ class CompletionQueue:
 
     def wait(self, timeout: float | None = None) -> list[Completion]:
         """Sleep until something is over; the completions in their order, [] when `timeout` seconds are."""
-        self._check()
+        self._owner.check()
         if timeout is not None and not 0 <= timeout <= threading.TIMEOUT_MAX:
             raise ValueError(f"timeout must be None or from 0 seconds on, not {timeout!r}")
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -104,6 +105,7 @@ class CompletionQueue:
         self._owner.check()
         with self._posting:
             self._closed = True
+            self._owner.close()
         try:
             self._book()
             self._books.close(CLOSE_LIMIT_S)
@@ -118,17 +120,13 @@ class CompletionQueue:
 
     def _book(self) -> None:
         """Also what a handler that raised, in the middle of the wait() before this one, has left."""
-        while self._events:
-            self._books.book(self._events.popleft())
-
-    def _check(self) -> None:
-        self._owner.check()
-        if self._closed:
-            raise ValueError("the completion queue is closed")
+        events, book = self._events, self._books.book
+        while events:
+            book(events.popleft())
 
     def _check_descriptor(self, fd: int) -> None:
-        self._check()
-        if not isinstance(fd, int) or not 0 <= fd < 1 << 31:
+        self._owner.check()
+        if not (isinstance(fd, int) and 0 <= fd < 1 << 31):
             raise ValueError(f"fd must be an integer from 0 to 2**31 - 1, not {fd!r}")
         if fd in self._books.closing:
             raise ValueError(f"fd: descriptor {fd} is being closed")
@@ -136,7 +134,7 @@ class CompletionQueue:
     def _begin(self, kind: str, fd: int, token, buffer=b"", offset: int | None = None) -> Operation:
         self._check_descriptor(fd)
         view = memoryview(buffer)
-        if kind not in (ACCEPT, RECEIVE) and (not view.nbytes or not view.c_contiguous):
+        if (not view.nbytes or not view.c_contiguous) and kind not in (ACCEPT, RECEIVE):
             raise ValueError(f"the buffer of a {kind} must be contiguous and hold at least 1 byte, not {view.nbytes}")
         if kind == READ and view.readonly:
             raise ValueError("the buffer of a read must be writable")

@@ -1,4 +1,4 @@
-"""Rules that a CompletionQueue keeps over every mechanism: whose it is, what waits behind a send, when an accept rests.
+"""Rules that a CompletionQueue keeps over every mechanism: what waits behind a send, and when an accept rests.
 
     send a ── in flight ──────────┐ over          accept ── EMFILE ── rests 100 ms ── again
     send b ── waits ── send c ────┴─ b + c in flight                  the reserve is given back for that time
@@ -14,9 +14,9 @@ Two facts that surprise:
 import errno
 import os
 import socket
-import threading
 import time
 from contextlib import suppress
+from typing import NamedTuple
 
 from iolab.models.completion import ACCEPT, RECEIVE, SEND, Operation
 
@@ -26,43 +26,51 @@ NO_ROOM = (-errno.EMFILE, -errno.ENFILE, -errno.ENOBUFS, -errno.ENOMEM)
 TRIED_AGAIN = {ACCEPT: (-errno.ECONNABORTED,), RECEIVE: (-errno.ENOBUFS,)}  # nobody is told
 
 
-class Owner:
-    """The thread and the process that something belongs to; the checks raise RuntimeError for any other."""
-
-    def __init__(self) -> None:
-        self._process, self._thread = os.getpid(), threading.get_ident()
-
-    def check_process(self) -> None:
-        if os.getpid() != self._process:
-            raise RuntimeError(f"the completion queue belongs to process {self._process}: a fork does not inherit it")
-
-    def check(self) -> None:
-        self.check_process()
-        if threading.get_ident() != self._thread:
-            raise RuntimeError("the completion queue belongs to the thread that made it: others may only post")
-
-
 class Sends:
-    """One descriptor's sends: the carrier is in flight for one or several of them, the others wait."""
+    """The sends of each descriptor: one is in flight, those behind it wait, and then go out together."""
 
     def __init__(self) -> None:
-        self.carrier: Operation | None = None
-        self.carried: list[Operation] = []
-        self.waiting: list[Operation] = []
+        self._in_flight: dict[int, Operation] = {}
+        self._waiting: dict[int, list[Operation]] = {}
 
-    def next(self) -> Operation | None:
-        """The carrier of all that waits, to be started now; None while another is in flight."""
-        if self.carrier or not self.waiting:
+    def begin(self, send: Operation) -> Operation | None:
+        """What is to be started now: `send`, unless it has to wait."""
+        if self._in_flight.setdefault(send.fd, send) is send:
+            return send
+        self._waiting.setdefault(send.fd, []).append(send)
+        return None
+
+    def forget(self, send: Operation) -> bool:
+        """Take it out of those that wait; False if it does not wait."""
+        waiting = self._waiting.get(send.fd, [])
+        if send in waiting:
+            waiting.remove(send)
+            return True
+        return False
+
+    def carrier(self, fd: int) -> Operation:
+        """What is in flight on `fd`."""
+        return self._in_flight[fd]
+
+    def over(self, carrier: Operation) -> Operation | None:
+        """It is not in flight any more: what is to be started now."""
+        waiting = self._waiting.pop(carrier.fd, None)
+        if not waiting:
+            del self._in_flight[carrier.fd]
             return None
-        self.carried, self.waiting = self.waiting, []
-        whole = b"".join(each.buffer for each in self.carried) if len(self.carried) > 1 else self.carried[0].buffer
-        self.carrier = Operation(SEND, self.carried[0].fd, self, memoryview(whole), None)
-        return self.carrier
+        after = waiting[0]
+        if len(waiting) > 1:
+            after = Operation(
+                SEND, carrier.fd, Together(waiting), memoryview(b"".join(each.buffer for each in waiting)), None
+            )
+        self._in_flight[carrier.fd] = after
+        return after
 
-    def over(self) -> list[Operation]:
-        """Nothing is in flight any more: what was."""
-        carried, self.carried, self.carrier = self.carried, [], None
-        return carried
+
+class Together(NamedTuple):
+    """The token of a send that carries several."""
+
+    sends: list[Operation]
 
 
 class AcceptPause:

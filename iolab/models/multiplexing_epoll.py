@@ -23,6 +23,7 @@ from iolab.models.reads import Work, prepared
 
 NAME = "epoll"
 LEVEL, EDGE, ONE_SHOT = "level", "edge", "one-shot"
+_AS_THEY_ARE = (READ, WRITE, READ | WRITE)  # EPOLLIN and EPOLLOUT are poll's numbers, too
 _FLAGS = {LEVEL: 0, EDGE: 1 << 31, ONE_SHOT: 1 << 30}  # EPOLLET, EPOLLONESHOT
 
 
@@ -59,12 +60,15 @@ class EpollDemultiplexer:
         with self._call("epoll_wait"):
             ready = self._epoll.poll(timeout)
         self._used = [fd for fd, _ in ready] if self._rearm else []
-        return [
-            (fd, (READ if got & ~select.EPOLLOUT else 0) | (WRITE if got & select.EPOLLOUT else 0)) for fd, got in ready
-        ]
+        return [(fd, got if got in _AS_THEY_ARE else _events(got)) for fd, got in ready]
 
     def close(self) -> None:
         self._epoll.close()
+
+
+def _events(got: int) -> int:
+    """An error, a hang-up, urgent data: to read tells."""
+    return (READ if got & ~select.EPOLLOUT else 0) | (WRITE if got & select.EPOLLOUT else 0)
 
 
 def read_into(fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None, trigger: str = LEVEL) -> int:

@@ -28,13 +28,13 @@ class Conversation:
     """The state of one connection; it belongs to one thread at a time."""
 
     __slots__ = (
-        "_limits", "_connection", "_events", "_answering", "_answers", "_answers_ready", "_leaving", "_nbytes_sent",
-        "_full", "_last_answer_given", "_dropped", "_acknowledged", "ended", "ending", "lingering", "unsent",
+        "_limits", "_connection", "_answering", "_answers", "_answers_ready", "_leaving", "_nbytes_sent",
+        "_full", "_last_answer_given", "_dropped", "_acknowledged", "asked", "ended", "ending", "lingering", "unsent",
     )  # fmt: skip
 
     def __init__(self, limits: ServerLimits = USUAL) -> None:
         self._limits, self._connection = limits, HttpConnection(limits.http)
-        self._events: deque[Event] = deque()
+        self.asked: deque[Event] = deque()  # and not answered yet
         self._answering: Request | None = None
         self._answers, self._answers_ready = 0, []
         self._leaving: bytes | memoryview = b""
@@ -51,16 +51,16 @@ class Conversation:
         if self.lingering or self._last_answer_given:
             self._dropped += len(data)
         else:
-            self._events += self._connection.receive(data) if data else self._connection.receive_end()
+            self.asked += self._connection.receive(data) if data else self._connection.receive_end()
 
     def refuse(self, status: int, reason: str) -> None:
         """Answer before anything is asked; nothing else will be."""
-        self._events.append(refuse(status, reason))
+        self.asked.append(refuse(status, reason))
 
     def next_request(self) -> Request | None:
         """The request that is to be answered now, by answer(); None while there is none."""
-        while self._events and self._answering is None and not self._full:
-            event = self._events.popleft()
+        while self.asked and self._answering is None and not self._full:
+            event = self.asked.popleft()
             if isinstance(event, Request):
                 self._answering = event
                 return event
@@ -73,11 +73,11 @@ class Conversation:
     def answer(self, response: Response) -> None:
         """To the request that next_request() gave."""
         request, self._answering = self._answering, None
-        request = request._replace(keep_alive=False) if self.ending and not self._events else request
+        request = request._replace(keep_alive=False) if self.ending and not self.asked else request
         data = encode(response, request)
         if stays_open(response, request):
             self._put(data)
-            self._events += self._connection.answered()
+            self.asked += self._connection.answered()
         else:
             self._last_answer(data)
 
@@ -103,18 +103,18 @@ class Conversation:
     @property
     def wants_output(self) -> bool:
         """Whether there is something to send, or will be as soon as there is room."""
-        return bool(self.unsent or (self._events and self._answering is None))
+        return bool(self.unsent or (self.asked and self._answering is None))
 
     @property
     def finished(self) -> bool:
         """Nothing is left to be sent, and nothing will be: to be closed if the client has ended, else to linger."""
-        busy = self.unsent or self._events or self._answering
+        busy = self.unsent or self.asked or self._answering
         return not busy and (self._last_answer_given or self._connection.phase == CLOSED)
 
     @property
     def silent(self) -> bool:
         """Nothing has begun, and nothing is to be sent."""
-        return self._connection.phase == IDLE and not (self.unsent or self._events or self._answering)
+        return self._connection.phase == IDLE and not (self.unsent or self.asked or self._answering)
 
     @property
     def over(self) -> bool:
@@ -122,19 +122,20 @@ class Conversation:
         return self.finished and (self.ended or self._dropped > self._limits.linger_nbytes)
 
     def waiting_for(self) -> tuple[str, int]:
-        """For what the server waits (server_limits), and a number that changes when that begins anew."""
+        """For what the server waits (IDLE: all is answered and sent), and a number that changes when it begins anew."""
         if self._answering is not None:
             return APPLICATION, self._answers
-        if self.unsent or self._events:
+        if self.unsent or self.asked:
             return READER, self._nbytes_sent + self._acknowledged
-        return (LINGERING, self._acknowledged) if self.lingering else (self._connection.phase, self._answers)
+        phase = CLOSED if self._last_answer_given else self._connection.phase
+        return (LINGERING, self._acknowledged) if self.lingering else (phase, self._answers)
 
     def timed_out(self, acknowledged: int) -> bool:
         """The patience for that is over; whether to go on, since the client reads or is to be told 408; or else close."""
         what, before, self._acknowledged = self.waiting_for()[0], self._acknowledged, acknowledged
         if what in (READER, LINGERING):
             return acknowledged > before
-        self._events += self._connection.timed_out() if what in (HEADER, BODY) else ()
+        self.asked += self._connection.timed_out() if what in (HEADER, BODY) else ()
         return what in (HEADER, BODY)
 
     def _put(self, data: bytes) -> None:
@@ -146,4 +147,4 @@ class Conversation:
     def _last_answer(self, data: bytes) -> None:
         self._put(data)
         self._last_answer_given = True
-        self._events.clear()
+        self.asked.clear()

@@ -13,13 +13,15 @@ Three facts that surprise:
 * What is remembered for the next request is also kept in memory: cookies and passwords, too. So it is little, it is
   dropped when others come, and no request can change it for another one.
 
-Therefore JudgedFields is for reading only, and whoever wants to write into the headers makes a copy.
+Therefore JudgedFields is for reading only, its headers, too (MappingProxyType): who wants to write makes a copy.
 
 RFC 9112 5 to 7, 9.3; RFC 9110 5.3, 7.2, 10.1.1.
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import httptools
@@ -33,7 +35,7 @@ HOST = re.compile(r"(?:[\w.~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?", re
 class JudgedFields(NamedTuple):
     """With the request line's method and version."""
 
-    headers: dict[str, str]  # names in lower case; what came twice is joined by ", "
+    headers: Mapping[str, str]  # names in lower case; what came twice is joined by ", "
     nfields: int  # what came twice counts twice
     nbytes: int | None  # of the body; None for chunks
     keep_alive: bool
@@ -53,7 +55,7 @@ def judged_fields(method: str, version: str, fields: bytes) -> JudgedFields:
     if not HOST.fullmatch(headers.get("host", "")):
         raise Refused(400, "Host must be one host, with a port or without")
     nbytes, keep_alive = _nbytes(version, headers), _keep_alive(version, headers)
-    return JudgedFields(headers, len(pairs), nbytes, keep_alive, _awaits_continue(version, headers))
+    return JudgedFields(MappingProxyType(headers), len(pairs), nbytes, keep_alive, _awaits_continue(version, headers))
 
 
 class _Pairs:

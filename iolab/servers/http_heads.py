@@ -32,21 +32,30 @@ class Head:
         self._searched = 0  # of the buffer: no head ends before it
 
     def take(self, buffer: bytearray) -> bytes | None:
-        """Take the next head, with its empty line, from the front of `buffer`; None when it is not complete."""
-        while buffer.startswith(b"\r\n"):
-            del buffer[:2]
-        if buffer and not 32 < buffer[0] < 127 and buffer != b"\r":
-            raise Refused(400, "the first byte is none of HTTP's")  # but TLS's, for example, which waits for an answer
-        limits, searched = self._limits, self._searched
-        self._searched = len(buffer)
-        if searched < limits.request_line <= len(buffer) and buffer.find(b"\n", 0, limits.request_line) < 0:
+        """Take the next head, with its empty line, from the front of `buffer`; None when it is not complete.
+
+        There is at least one byte.
+        """
+        if not 32 < buffer[0] < 127:
+            _skip_empty_lines(buffer)
+        limits, searched, nbytes = self._limits, self._searched, len(buffer)
+        self._searched = nbytes
+        if searched < limits.request_line <= nbytes and buffer.find(b"\n", 0, limits.request_line) < 0:
             raise Refused(414, f"the request line has more than {limits.request_line} bytes")
-        end = _EMPTY_LINE.search(buffer, max(0, searched - 2), limits.head)
-        if end is not None:
-            head = bytes(buffer[: end.end()])
-            del buffer[: end.end()]
+        empty_line = _EMPTY_LINE.search(buffer, searched - 2 if searched > 2 else 0, limits.head)
+        if empty_line is not None:
+            end = empty_line.end()
+            head = bytes(buffer if end == nbytes else buffer[:end])  # as a rule nothing stands behind it yet
+            del buffer[:end]
             self._searched = 0
             return head
-        if len(buffer) >= limits.head:
+        if nbytes >= limits.head:
             raise Refused(431, f"the head has more than {limits.head} bytes")
         return None
+
+
+def _skip_empty_lines(buffer: bytearray) -> None:
+    while buffer.startswith(b"\r\n"):
+        del buffer[:2]
+    if buffer and not 32 < buffer[0] < 127 and buffer != b"\r":
+        raise Refused(400, "the first byte is none of HTTP's")  # but TLS's, for example, which waits for an answer

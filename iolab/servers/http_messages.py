@@ -83,7 +83,7 @@ class HttpConnection:
         if not self._unanswered:
             raise ValueError("answered() must follow a Request, and there is none unanswered")
         self._unanswered -= 1
-        return self._events()
+        return self._events() if self._buffer or self._peer_ended else []
 
     def timed_out(self) -> list[Event]:
         """The server's patience is over: a Refusal when a request has begun; closed in any case."""
@@ -111,7 +111,7 @@ class HttpConnection:
             head = self._head.take(self._buffer)
             if head is None:
                 return False
-            self._begin = head[:5]
+            self._begin = head
             self._request, self._body, awaited = read_head(head, self._limits)
             if awaited and not self._buffer:
                 events.append(Continue())

@@ -18,10 +18,13 @@ RFC 9112 2 and 3; RFC 9110 7.2.
 """
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from iolab.servers.http_bodies import ChunkedBody, SizedBody
-from iolab.servers.http_fields import HOST, judged_fields
+from iolab.servers.http_fields import HOST, REMEMBERED, judged_fields
 from iolab.servers.http_limits import Limits
 from iolab.servers.http_refusal import Refused
 
@@ -30,20 +33,40 @@ _ABSOLUTE = re.compile(r"https?://([^/?#]+)([^?#]*)(.*)", re.IGNORECASE)
 
 
 class Request(NamedTuple):
-    """A complete request. Names of `headers` are in lower case; what came twice is joined by ", "."""
+    """A complete request. Names of `headers` are in lower case; what came twice is joined by ", ". For reading only."""
 
     method: str
     target: str  # as it was sent
     path: str  # of the target, not decoded; "*" for the server itself
     query: str  # what stands behind the first "?", not decoded
     version: str  # "1.0" or "1.1"
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
     keep_alive: bool  # what the client wants
 
 
+class JudgedHead(NamedTuple):
+    """`request` has no body yet; the rest is as in JudgedFields."""
+
+    request: Request
+    nfields: int
+    nbytes: int | None
+    awaits_continue: bool
+
+
 def read_head(head: bytes, limits: Limits) -> tuple[Request, SizedBody | ChunkedBody | None, bool]:
     """From the request line to the empty line: the request, its body still to come, whether 100 Continue is awaited."""
+    request, nfields, nbytes, awaits_continue = judged_head(head)
+    if nfields > limits.fields:
+        raise Refused(431, f"the request has {nfields} fields; at most {limits.fields} are allowed")
+    if nbytes == 0:
+        return request, None, False
+    return request, ChunkedBody(limits) if nbytes is None else SizedBody(nbytes, limits), awaits_continue
+
+
+@lru_cache(REMEMBERED)
+def judged_head(head: bytes) -> JudgedHead:
+    """What many ask for again and again is read once, as are a client's fields: with the same caution (http_fields)."""
     line = _REQUEST_LINE.match(head.decode("latin-1"))  # one character for each byte
     if line is None:
         raise Refused(400, "the first line is not a request line of HTTP/1.1")
@@ -51,17 +74,10 @@ def read_head(head: bytes, limits: Limits) -> tuple[Request, SizedBody | Chunked
     if version not in ("1.0", "1.1"):
         raise Refused(505, f"HTTP/1.0 and HTTP/1.1 are spoken here, not HTTP/{version}")
     judged = judged_fields(method, version, head[line.end() :])
-    if judged.nfields > limits.fields:
-        raise Refused(431, f"the request has {judged.nfields} fields; at most {limits.fields} are allowed")
     path, query, host = _parts(method, target)
-    headers = judged.headers.copy()
-    if host is not None:
-        headers["host"] = host
-    body = None
-    if judged.nbytes != 0:
-        body = ChunkedBody(limits) if judged.nbytes is None else SizedBody(judged.nbytes, limits)
+    headers = judged.headers if host is None else MappingProxyType({**judged.headers, "host": host})
     request = Request(method, target, path, query, version, headers, b"", judged.keep_alive)
-    return request, body, judged.awaits_continue and body is not None
+    return JudgedHead(request, judged.nfields, judged.nbytes, judged.awaits_continue)
 
 
 def _parts(method: str, target: str) -> tuple[str, str, str | None]:

@@ -19,10 +19,10 @@ RFC 9110 6.6.1 (Date), 8.6 (Content-Length), 10.2.3 (Retry-After), 15; RFC 9112 
 """
 
 import re
-import time
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from time import time
 from typing import NamedTuple
 
 TEXT = "text/plain; charset=utf-8"
@@ -61,33 +61,38 @@ def encode(response: Response, request, date: str | None = None) -> bytes:
     ValueError for a status that HTTP does not have, and for a header that would break the message.
     """
     status, body, content_type, headers = response
-    lines = [_status_line(status), f"Date: {date or _date(int(time.time()))}"]
-    if body:
-        lines.append(_field("Content-Type", content_type))
-    if status not in _BODILESS:
-        lines.append(f"Content-Length: {len(body)}")
-    lines += [_field(name, value) for name, value in headers]
-    if not stays_open(response, request):
-        lines.append("Connection: close")
-    elif request.version == "1.0":
-        lines.append("Connection: keep-alive")
-    head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-    return head if request.method == "HEAD" or status in _BODILESS else head + body
+    begin = _begin(status, date or int(time()))
+    rest = _rest(status, content_type, len(body), tuple(headers), stays_open(response, request), request.version)
+    return begin + rest if request.method == "HEAD" or status in _BODILESS else begin + rest + body
+
+
+@lru_cache(maxsize=32)
+def _begin(status: int, moment: int | str) -> bytes:
+    """Status line and date: written once a second."""
+    date = moment if isinstance(moment, str) else formatdate(moment, usegmt=True)
+    return f"{_status_line(status)}\r\nDate: {date}\r\n".encode("latin-1")
 
 
 @lru_cache(maxsize=1000)
+def _rest(status: int, content_type: str, nbytes: int, headers: tuple, open_: bool, version: str) -> bytes:
+    """The other fields, and the empty line: for most responses what it was for one before."""
+    fields = [("Content-Type", content_type)] if nbytes else []
+    if status not in _BODILESS:
+        fields.append(("Content-Length", str(nbytes)))
+    fields += headers
+    if not open_:
+        fields.append(("Connection", "close"))
+    elif version == "1.0":
+        fields.append(("Connection", "keep-alive"))
+    return "".join(f"{_field(name, value)}\r\n" for name, value in fields).encode("latin-1") + b"\r\n"
+
+
 def _field(name: str, value: str) -> str:
     if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
         raise ValueError(f"a header must be a token and one line of printable Latin-1, not {name!r}: {value!r}")
     return f"{name}: {value}"
 
 
-@lru_cache(maxsize=2)
-def _date(second: int) -> str:
-    return formatdate(second, usegmt=True)
-
-
-@lru_cache
 def _status_line(status: int) -> str:
     if status < 200:
         raise ValueError(f"status must be that of a final response, from 200 on, not {status!r}")

@@ -35,7 +35,7 @@ class HttpServer:
     def __init__(self, loop, new_acceptor, listener: socket.socket, application, limits=USUAL, step=unnoted) -> None:
         self.loop, self.listener, self.application = loop, listener, application
         self.limits: ServerLimits = limits
-        self.step: StepNoter = step
+        self.step: StepNoter | None = step
         self.handlers: set = set()  # one for each connection, from accept to close
         self.cut_off = 0  # clients whose requests were not answered when it was closed
         self._end = GracefulEnd(self)
@@ -90,13 +90,14 @@ class HttpServer:
 
     def answer(self, handler) -> None:
         """Let the application answer what `handler`'s client has asked, in order; a few, for others wait, too."""
-        conversation = handler.conversation
+        conversation, step = handler.conversation, self.step
         conversation.ending = self.stopping
         for _ in range(self.limits.http.pipelined):
             request = conversation.next_request()
             if request is None:
                 return
-            self.step(4, handler.fd)
+            if step:
+                step(4, handler.fd)
             if self.application.slow(request):
                 self.pool.submit(self._answer_in_worker, handler, request)
                 return
@@ -110,7 +111,8 @@ class HttpServer:
 
     def respond(self, handler, request) -> Response:
         """The application's answer, or 500. Any thread may call it."""
-        self.step(5, handler.fd)
+        if self.step:
+            self.step(5, handler.fd)
         try:
             return self.application.handle(request)
         except Exception:

@@ -81,11 +81,16 @@ class Proactor:
             self.woken_ns = monotonic_ns()
         while completions:
             completion = completions.popleft()
-            handle, handler = completion.token
-            self._call(handle, completion, handler)
+            handle, handler = completion[0]
+            try:
+                handle(completion)
+            except Exception as error:  # one client's trouble is not the others'
+                log.exception("proactor: %r has raised", handle)
+                if handler is not None:
+                    self._call(handler.handle_error, error)
         now = monotonic()
         while (callback := self._timers.due(now)) is not None:
-            self._call(lambda _, callback=callback: callback(), None)
+            self._call(callback)
 
     def run(self) -> None:
         """Turn by turn until stop(). Ctrl-C, too, ends it; then it may be run again, or closed."""
@@ -101,10 +106,8 @@ class Proactor:
         """Cancel what is in flight, wait for its end, and give back what the kernel lent."""
         self._queue.close()
 
-    def _call(self, handle: Callable, completion, handler: CompletionHandler | None = None) -> None:
+    def _call(self, callback: Callable, *arguments) -> None:
         try:
-            handle(completion)
-        except Exception as error:  # one client's trouble is not the others'
-            log.exception("proactor: %r has raised", handle)
-            if handler is not None:
-                self._call(handler.handle_error, error)
+            callback(*arguments)
+        except Exception:
+            log.exception("proactor: %r has raised", callback)

@@ -14,7 +14,7 @@ Lay reactor_http_server.py beside it: the same methods, the same steps.
 
 import socket
 
-from iolab.models.completion import Completion, Operation
+from iolab.models.completion import Completion
 from iolab.models.completion_queue import CompletionQueue
 from iolab.models.completion_rules import NO_ROOM, PAUSE_S
 from iolab.servers.acknowledged import acknowledged
@@ -24,7 +24,7 @@ from iolab.servers.http_server import HttpServer
 from iolab.servers.lingering import shut_down_sending
 from iolab.servers.proactor import Proactor
 from iolab.servers.proactor_acceptor import Acceptor
-from iolab.servers.server_limits import USUAL, ServerLimits
+from iolab.servers.server_limits import IDLE, USUAL, ServerLimits
 from iolab.servers.steps import unnoted
 from iolab.servers.timers import Deadline
 
@@ -33,9 +33,8 @@ def proactor_http_server(
     listener: socket.socket, application, queue: CompletionQueue, limits: ServerLimits = USUAL, step=unnoted
 ) -> HttpServer:
     """A server to be run by the thread that made `queue`; it closes all that it is given."""
-    return HttpServer(
-        Proactor(queue), lambda server: Acceptor(server, HttpHandler), listener, application, limits, step
-    )
+    proactor, new_acceptor = Proactor(queue), lambda server: Acceptor(server, HttpHandler)
+    return HttpServer(proactor, new_acceptor, listener, application, limits, step)
 
 
 class HttpHandler:
@@ -46,10 +45,9 @@ class HttpHandler:
     )  # fmt: skip
 
     def __init__(self, server: HttpServer, fd: int) -> None:
-        self._server, self._proactor, self.fd = server, server.loop, fd
-        self._receiving: Operation | None = None
-        self._sending = self._pausing = False
-        self._deadline, self._closed = Deadline(self._proactor.call_after, self.handle_timeout), False
+        self._server, self._proactor, self.fd, self._receiving = server, server.loop, fd, None
+        self._sending = self._pausing = self._closed = False
+        self._deadline = Deadline(self._proactor.call_after, self.handle_timeout)
         self.conversation = Conversation(server.limits)
         if server.crowded:
             self.conversation.refuse(503, "too many connections")
@@ -62,8 +60,9 @@ class HttpHandler:
 
     def handle_receive(self, completion: Completion) -> None:
         """Bytes, or the end, are here."""
-        self._server.step(2, self.fd, self._proactor.woken_ns)
-        self._server.step(3, self.fd)
+        if step := self._server.step:
+            step(2, self.fd, self._proactor.woken_ns)
+            step(3, self.fd)
         if not completion.more:
             self._receiving = None
         if completion.result in NO_ROOM:
@@ -77,8 +76,9 @@ class HttpHandler:
 
     def handle_send(self, completion: Completion) -> None:
         """All of it went, or nothing will."""
-        self._server.step(7, self.fd, self._proactor.woken_ns)
-        self._server.step(8, self.fd)
+        if step := self._server.step:
+            step(7, self.fd, self._proactor.woken_ns)
+            step(8, self.fd)
         self._sending = False
         if completion.result in NO_ROOM:
             self._proactor.call_after(PAUSE_S, self._try_again)
@@ -110,25 +110,27 @@ class HttpHandler:
     def go_on(self) -> None:
         """Answer what was asked, start to send it, close if all is said; else see that what comes is received."""
         conversation = self.conversation
-        self._server.answer(self)
-        if not self._sending and (data := conversation.output()):
-            self._server.step(6, self.fd)
-            self._proactor.send(self.fd, data, self)
+        if conversation.asked:
+            self._server.answer(self)
+        if conversation.unsent and not self._sending:
+            if step := self._server.step:
+                step(6, self.fd)
+            self._proactor.send(self.fd, conversation.output(), self)
             self._sending = True
-        if conversation.finished:
+        what = conversation.waiting_for()
+        if what[0] != IDLE or self._receiving is None:  # else all is as it was: the usual case
             if conversation.over:
                 self.close()
                 return
-            if not conversation.lingering:
+            if conversation.finished and not conversation.lingering:
                 conversation.lingering = True
                 shut_down_sending(self.fd)
-        if self._receiving is None:
-            if conversation.wants_input:
+            if self._receiving is None and conversation.wants_input:
                 self._receiving, self._pausing = self._proactor.receive(self.fd, self), False
-        elif not conversation.wants_input and not self._pausing:
-            self._pausing = True
-            self._proactor.cancel(self._receiving)
-        what = conversation.waiting_for()
+            elif self._receiving and not self._pausing and not conversation.wants_input:
+                self._pausing = True
+                self._proactor.cancel(self._receiving)
+            what = conversation.waiting_for()
         self._deadline.wait_for(what, self._server.limits.patience_s(what[0]))
 
     def close(self) -> None:

@@ -85,12 +85,15 @@ class Reactor:
         self.woken_ns, registered = monotonic_ns(), self._registered
         found = [(registered[fd], registered[fd].events, events) for fd, events in ready if fd in registered]
         for registration, asked, events in found:
-            handler = registration.handler
-            # A hang-up comes as READ unasked, and for ever unless it is heard. Who asked, and has changed its mind, is not told.
-            if events & READ and registration.events and (registration.events & READ or not asked & READ):
-                self._call(handler.handle_input, handler)
-            if events & WRITE and registration.events & WRITE:
-                self._call(handler.handle_output, handler)
+            handler, asks = registration.handler, registration.events
+            try:
+                # A hang-up comes as READ unasked, and for ever unless it is heard. Who asked, and has changed its mind, is not told.
+                if events & READ and asks and (asks & READ or not asked & READ):
+                    handler.handle_input()
+                if events & WRITE and registration.events & WRITE:
+                    handler.handle_output()
+            except Exception as error:
+                self._failed(handler, error)
         now = monotonic()
         while (callback := self._timers.due(now)) is not None:
             self._call(callback)
@@ -111,10 +114,12 @@ class Reactor:
         self._demultiplexer.close()
         self._posted.close()
 
-    def _call(self, handle: Callable[[], None], handler: EventHandler | None = None) -> None:
+    def _failed(self, handler: EventHandler, error: Exception) -> None:
+        log.exception("reactor: %r has raised", handler)  # one client's trouble is not the others'
+        self._call(partial(handler.handle_error, error))
+
+    def _call(self, callback: Callable[[], None]) -> None:
         try:
-            handle()
-        except Exception as error:  # one client's trouble is not the others'
-            log.exception("reactor: %r has raised", handle)
-            if handler is not None:
-                self._call(partial(handler.handle_error, error))
+            callback()
+        except Exception:
+            log.exception("reactor: %r has raised", callback)

@@ -21,7 +21,7 @@ from iolab.servers.http_server import HttpServer
 from iolab.servers.lingering import shut_down_sending
 from iolab.servers.reactor import Reactor
 from iolab.servers.reactor_acceptor import Acceptor
-from iolab.servers.server_limits import USUAL, ServerLimits
+from iolab.servers.server_limits import IDLE, USUAL, ServerLimits
 from iolab.servers.steps import unnoted
 from iolab.servers.timers import Deadline
 
@@ -40,12 +40,13 @@ def reactor_http_server(
 class HttpHandler:
     """One connection, from accept to close."""
 
-    __slots__ = ("_server", "_reactor", "_sock", "_deadline", "_closed", "fd", "conversation")
+    __slots__ = ("_server", "_reactor", "_sock", "_deadline", "_events", "_closed", "fd", "conversation")
 
     def __init__(self, server: HttpServer, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._server, self._reactor, self._sock, self.fd = server, server.loop, sock, sock.fileno()
-        self._deadline, self._closed = Deadline(self._reactor.call_after, self.handle_timeout), False
+        self._deadline = Deadline(self._reactor.call_after, self.handle_timeout)
+        self._events, self._closed = 0, False
         self.conversation = Conversation(server.limits)
         if server.crowded:
             self.conversation.refuse(503, "too many connections")
@@ -58,8 +59,9 @@ class HttpHandler:
 
     def handle_input(self) -> None:
         """There are bytes, or the end: read them."""
-        self._server.step(2, self.fd, self._reactor.woken_ns)
-        self._server.step(3, self.fd)
+        if step := self._server.step:
+            step(2, self.fd, self._reactor.woken_ns)
+            step(3, self.fd)
         try:
             data = self._sock.recv(RECEIVED_AT_ONCE)
         except BlockingIOError:  # somebody has looked at a moment that was over
@@ -72,8 +74,9 @@ class HttpHandler:
 
     def handle_output(self) -> None:
         """There is room again."""
-        self._server.step(7, self.fd, self._reactor.woken_ns)
-        self._server.step(8, self.fd)
+        if step := self._server.step:
+            step(7, self.fd, self._reactor.woken_ns)
+            step(8, self.fd)
         self.go_on()
 
     def handle_answer(self, response: Response) -> None:
@@ -98,9 +101,12 @@ class HttpHandler:
     def go_on(self) -> None:
         """Answer what was asked, send what can be sent, close if all is said; else say what to be told of next."""
         conversation = self.conversation
-        self._server.answer(self)
-        if data := conversation.output():
-            self._server.step(6, self.fd)
+        if conversation.asked:
+            self._server.answer(self)
+        if conversation.unsent:
+            data = conversation.output()
+            if step := self._server.step:
+                step(6, self.fd)
             try:
                 conversation.sent(self._sock.send(data))
             except BlockingIOError:  # EAGAIN: the client reads more slowly than we write
@@ -108,16 +114,19 @@ class HttpHandler:
             except OSError:  # EPIPE, ECONNRESET
                 self.close()
                 return
-        if conversation.finished:
+        what = conversation.waiting_for()
+        if what[0] != IDLE or self._events != READ:  # else all is as it was: the usual case
             if conversation.over:
                 self.close()
                 return
-            if not conversation.lingering:
+            if conversation.finished and not conversation.lingering:
                 conversation.lingering = True
                 shut_down_sending(self.fd)
-        events = READ * conversation.wants_input | WRITE * conversation.wants_output
-        self._reactor.register_handler(self, events)
-        what = conversation.waiting_for()
+            events = READ * conversation.wants_input | WRITE * conversation.wants_output
+            if events != self._events:
+                self._reactor.register_handler(self, events)
+                self._events = events
+            what = conversation.waiting_for()
         self._deadline.wait_for(what, self._server.limits.patience_s(what[0]))
 
     def close(self) -> None:

@@ -10,7 +10,6 @@ Two facts that surprise:
 """
 
 import os
-import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from iolab.models import multiplexing_epoll, multiplexing_poll, multiplexing_sel
 from iolab.models.completion_queue import CompletionQueue
 from iolab.servers.bookstore import Bookstore
 from iolab.servers.http_server import LAST_WORK_S, HttpServer
+from iolab.servers.inhabited_folder import inhabited_folder
 from iolab.servers.listening import listen, url
 from iolab.servers.proactor_http_server import proactor_http_server
 from iolab.servers.processors import PROCESSORS
@@ -107,8 +107,8 @@ def _database(path: Path | None):
     if path is not None:
         yield path
     else:
-        with tempfile.TemporaryDirectory(prefix="iolab-bookstore-") as folder:
-            yield Path(folder) / "bookstore.sqlite"
+        with inhabited_folder("iolab-books-") as folder:
+            yield folder / "bookstore.sqlite"
 
 
 def _printer(kind: str):

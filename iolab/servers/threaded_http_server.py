@@ -87,23 +87,27 @@ class HttpHandler:
         conversation = self.conversation
         conversation.ending = self._server.stopping
         if not conversation.unsent and (request := conversation.next_request()) is not None:
-            self._server.step(4, self.fd)
+            if step := self._server.step:
+                step(4, self.fd)
             conversation.answer(self._server.respond(self, request))
         try:
             if data := conversation.output():
                 self._set_timeout()
-                self._server.step(6, self.fd)
+                if step := self._server.step:
+                    step(6, self.fd)
                 conversation.sent(self._sock.send(data))
-                self._server.step(7, self.fd)
-                self._server.step(8, self.fd)
+                if step := self._server.step:
+                    step(7, self.fd)
+                    step(8, self.fd)
             elif conversation.finished and not conversation.lingering:
                 conversation.lingering = not conversation.ended
                 shut_down_sending(self.fd)
             elif conversation.wants_input:
                 self._set_timeout()
                 data = self._sock.recv(RECEIVED_AT_ONCE)
-                self._server.step(2, self.fd)
-                self._server.step(3, self.fd)
+                if step := self._server.step:
+                    step(2, self.fd)
+                    step(3, self.fd)
                 conversation.received(data)
         except TimeoutError:
             if not conversation.timed_out(acknowledged(self.fd)):

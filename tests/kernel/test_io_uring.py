@@ -337,7 +337,7 @@ def test_another_thread_ends_a_wait_by_the_eventfd():
         for _ in range(3):
             with meanwhile(wake_up.wake):
                 (cqe,) = completed(ring)
-            assert wake_up.heard(cqe)
+            assert wake_up.heard(cqe.user_data)
         ring.close()
         wake_up.close()
         wake_up.wake()

@@ -2,14 +2,17 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
 from iolab.calls import COMPLETION
 from iolab.models.asynchronous_io_uring import IoUringProcessor, read_into, read_many, unavailable
 from iolab.models.completion_queue import CompletionQueue
+from iolab.models.io_uring_requests import PLACES
 from iolab.recorder import Recorder
 from tests.left_behind import nothing_left_behind
 from tests.models.completion_back_ends import connected, data_of, is_open, last, tcp_listener, told
@@ -153,3 +156,19 @@ def test_a_pipe_can_be_received_from():
             assert told(queue, lambda found: found)[0].data == piece
         pipe.close()
         assert last(queue, "pipe").result == 0
+
+
+@every_manner
+def test_more_small_sends_than_there_are_places_for_bring_each_peer_its_own_bytes_again_and_again(manner):
+    nsends = PLACES + 44
+    with nothing_left_behind(), ExitStack() as stack:
+        queue = stack.enter_context(CompletionQueue(IoUringProcessor(manner=manner)))
+        pairs = [[stack.enter_context(sock) for sock in socket.socketpair()] for _ in range(nsends)]
+        for turn in range(3):
+            messages = [b"%d of turn %d;" % (number, turn) * (1 + number % 3 * 100) for number in range(nsends)]
+            for number, (sock, _) in enumerate(pairs):
+                queue.send(sock.fileno(), messages[number], number)
+            found = told(queue, lambda found: len(found) == nsends)
+            assert {each.token: each.result for each in found} == dict(enumerate(map(len, messages)))
+            for message, (_, peer) in zip(messages, pairs, strict=True):
+                assert peer.recv(1 << 16) == message

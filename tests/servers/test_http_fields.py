@@ -2,7 +2,7 @@
 
 import pytest
 
-from iolab.servers import http_fields
+from iolab.servers import http_fields, http_requests
 from iolab.servers.http_limits import STANDARD, Limits
 from iolab.servers.http_messages import HttpConnection
 from iolab.servers.http_refusal import Refusal
@@ -13,6 +13,7 @@ FIELDS = b"Host: a\r\nCookie: c=1\r\n\r\n"
 @pytest.fixture(autouse=True)
 def nothing_remembered():
     http_fields.judged_fields.cache_clear()
+    http_requests.judged_head.cache_clear()
 
 
 def request(head: bytes, limits: Limits = STANDARD):
@@ -29,8 +30,10 @@ def test_the_same_fields_are_read_once_whatever_is_asked_for():
     assert http_fields.judged_fields.cache_info().hits == 1
 
 
-def test_who_writes_into_the_headers_writes_into_those_of_one_request():
-    request(b"GET /a HTTP/1.1\r\n" + FIELDS).headers["cookie"] = "mine"
+def test_nobody_can_write_into_headers_that_others_may_be_shown():
+    for head in (b"GET /a HTTP/1.1\r\n" + FIELDS, b"GET http://b/a HTTP/1.1\r\n" + FIELDS):
+        with pytest.raises(TypeError):
+            request(head).headers["cookie"] = "mine"
     assert request(b"GET http://b/a HTTP/1.1\r\n" + FIELDS).headers == {"host": "b", "cookie": "c=1"}
     assert request(b"GET /a HTTP/1.1\r\n" + FIELDS).headers == {"host": "a", "cookie": "c=1"}
 
@@ -54,6 +57,13 @@ def test_each_request_has_a_body_of_its_own():
     assert first.receive(head + b"ab") == second.receive(head) == []
     assert [event.body for event in second.receive(b"xyz")] == [b"xyz"]
     assert [event.body for event in first.receive(b"c")] == [b"abc"]
+
+
+def test_of_whole_heads_only_so_many_are_remembered_too():
+    for number in range(2 * http_fields.REMEMBERED):
+        assert request(b"GET /%d HTTP/1.1\r\n" % number + FIELDS).path == f"/{number}"
+    assert http_requests.judged_head.cache_info().currsize == http_fields.REMEMBERED
+    assert http_fields.judged_fields.cache_info().currsize == 1
 
 
 def test_only_so_much_is_remembered_and_nothing_that_was_refused():

@@ -249,6 +249,23 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         assert eventually(lambda: not any(running(worker) for worker in workers))
 
 
+def test_what_a_killed_one_has_left_behind_is_removed_by_the_next_one_and_nobody_elses(tmp_path):
+    with serve("reactor", "--workers", 2, folder=tmp_path) as alive:
+        (inhabited,) = tmp_path.iterdir()
+        with serve("reactor", folder=tmp_path) as killed:
+            (abandoned,) = set(tmp_path.iterdir()) - {inhabited}
+            killed.end(signal.SIGKILL)
+        assert abandoned.exists()
+        with serve("reactor", folder=tmp_path) as another:
+            assert not abandoned.exists()
+            assert inhabited.exists()
+            assert another.ask("/health")[0] == alive.ask("/health")[0] == 200
+            assert another.end() == (0, "")
+        assert list(tmp_path.iterdir()) == [inhabited]
+        assert alive.end() == (0, "")
+    assert list(tmp_path.iterdir()) == []
+
+
 def running(process_id: int) -> bool:
     try:
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(") ")[2][0] != "Z"
