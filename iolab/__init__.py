@@ -3,6 +3,7 @@
 The floors, from the roof to the ground; a file imports only from its own floor or from lower ones:
 
     command_line         `iolab ...` in a terminal; options and commands behind it
+    widgets              panels for a notebook: controls around what is below
     exercises            the checks behind the notebooks' exercises and predictions
     doctor               what this machine offers, in the kernel's own words
     drawing              figures, tables and sentences; reads Timelines, never measures

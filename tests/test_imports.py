@@ -17,7 +17,7 @@ PACKAGE = Path(iolab.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = (  # from the ground
     "calls", "recorder", "kernel", "models", "servers", "aio_demo", "recorded", "recording", "bench", "drawing",
-    "doctor", "exercises", "command_line",
+    "doctor", "exercises", "widgets", "command_line",
 )  # fmt: skip
 GROUND = ("calls", "kernel")
 COMMAND_LINE = (  # more files of the highest floor
@@ -148,14 +148,22 @@ def needs_matplotlib(name: str) -> bool:
 
 
 MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
+ANYWIDGET = importlib.util.find_spec("anywidget") is not None
 # `__main__` is a program: it is started, not imported.
-IMPORTABLE = [name for name in MODULES if not name.endswith("__main__") and (MATPLOTLIB or not needs_matplotlib(name))]
+IMPORTABLE = [
+    name
+    for name in MODULES
+    if not name.endswith("__main__")
+    and (MATPLOTLIB or not needs_matplotlib(name))
+    and (ANYWIDGET or not name.startswith("iolab.widgets"))
+]
 
 
 def test_every_file_imports_where_unix_is_missing():
     program = f"""
 import importlib, sys
 {"import matplotlib.figure, matplotlib.backends.backend_agg, PIL.Image" if MATPLOTLIB else ""}
+{"import anywidget, asyncio" if ANYWIDGET else ""}
 for module, names in {ABSENT!r}.items():
     module = importlib.import_module(module)
     for name in names.split():
