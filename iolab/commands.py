@@ -18,7 +18,7 @@ def run(arguments: list[str]) -> int:
         options = command_line().parse_args(arguments)
         commands = {
             "doctor": _doctor, "timeline": _timeline, "compare": _compare, "aio-demo": _aio_demo, "record": _record,
-            "calibrate": calibrate, "who-copies": who_copies, "allow-tracing": allow_tracing,
+            "calibrate": calibrate, "who-copies": who_copies, "allow-tracing": allow_tracing, "site": _site,
         }  # fmt: skip
         commands.get(options.command, getattr(options, "carry_out", None))(options)
     except SystemExit as leaving:
@@ -102,6 +102,21 @@ def _record(options) -> None:
 
     for name in tqdm(record(options.models), desc="recordings", unit="run", leave=False, disable=None):
         print(f"recorded {name}")
+
+
+def _site(options) -> None:
+    from tqdm import tqdm
+
+    from iolab.site import build_site
+
+    def progress(each):
+        return tqdm(each, desc="pages", unit="page", leave=False, disable=None)
+
+    try:
+        pages = build_site(options.folder, options.notebooks, progress)
+    except ImportError as error:
+        raise RuntimeError(f"the pages are made by nbconvert, which comes with JupyterLab: {error}") from None
+    print(f"{len(pages)} pages: {pages[0]}")
 
 
 def _save_trace(timeline, path) -> None:

@@ -41,6 +41,24 @@ def new_file(text: str) -> Path:
     return path
 
 
+def new_folder(text: str) -> Path:
+    """A folder in which files can be made, there already or not."""
+    path = Path(text)
+    there = path if path.exists() else path.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "permission denied" if there.is_dir() else f"there is no folder {there}"
+        raise argparse.ArgumentTypeError(f"cannot make files in {text}: {what}")
+    return path
+
+
+def notebooks(text: str) -> Path:
+    """A folder that has notebooks in it."""
+    path = Path(text)
+    if not any(path.glob("*.ipynb")):
+        raise argparse.ArgumentTypeError(f"must be a folder with notebooks (*.ipynb), not {text!r}")
+    return path
+
+
 def recordable(text: str) -> str:
     """A model of which there are recordings."""
     if text not in RECORDABLE:

@@ -5,7 +5,7 @@ import argparse
 from iolab.aio_demo import WAYS
 from iolab.bench_options import add_bench
 from iolab.models import MODELS
-from iolab.option_values import folder, new_file, number, recordable, writable
+from iolab.option_values import folder, new_file, new_folder, notebooks, number, recordable, writable
 from iolab.recording.calibration import MOST_READS
 from iolab.recording.evidence import BEST, NAMES
 from iolab.recording.recordings import RECORDABLE
@@ -96,6 +96,15 @@ def command_line() -> argparse.ArgumentParser:
     deed = allow.add_mutually_exclusive_group()
     deed.add_argument("--apply", action="store_true", help="carry the steps out; who may trace sees the whole machine")
     deed.add_argument("--undo", action="store_true", help="take it back")
+    site = commands.add_parser(
+        "site", help="the notebooks as pages to read without a kernel",
+        description="Write the stored notebooks, and the files that they link to, as web pages that ask no network.",
+        epilog="example: iolab site pages",
+    )  # fmt: skip
+    site.add_argument("folder", type=new_folder, metavar="FOLDER", help="where the pages go; it is made if missing")
+    site.add_argument(
+        "--notebooks", type=notebooks, default="notebooks", metavar="D", help="their folder (default notebooks)"
+    )
     add_serve(commands, number, writable)
     add_bench(commands, number, writable)
     for command in (timeline, compare):

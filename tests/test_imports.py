@@ -17,7 +17,7 @@ PACKAGE = Path(iolab.__file__).parent
 ROOT = PACKAGE.parent
 FLOORS = (  # from the ground
     "calls", "recorder", "kernel", "models", "servers", "aio_demo", "recorded", "recording", "bench", "drawing",
-    "doctor", "exercises", "widgets", "command_line",
+    "doctor", "exercises", "widgets", "site", "command_line",
 )  # fmt: skip
 GROUND = ("calls", "kernel")
 COMMAND_LINE = (  # more files of the highest floor
