@@ -100,13 +100,17 @@ class Wine:
         return [_program("wine"), str(self.folder / "python" / "python.exe"), *arguments]
 
     def start(self, *arguments: str, **options) -> subprocess.Popen:
-        """python.exe with these arguments, in the repository, in a session of its own."""
-        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT} | options
+        """python.exe with these arguments, in the repository, in a session of its own.
+
+        Its output goes into a pipe: a file, such as pytest's, Wine may not know, and Python does not start then.
+        """
+        usual = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        options = usual | {"text": True, "cwd": ROOT} | options
         return subprocess.Popen(self.command(*arguments), env=self.environment, start_new_session=True, **options)
 
     def python(self, *arguments: str, limit_s: float = LIMIT_S) -> subprocess.CompletedProcess:
         """The same, to its end; TimeoutExpired, and then it has been ended."""
-        process = self.start(*arguments, stderr=subprocess.STDOUT)
+        process = self.start(*arguments)
         try:
             output, _ = process.communicate(timeout=limit_s)
         except subprocess.TimeoutExpired:

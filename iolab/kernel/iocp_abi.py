@@ -24,6 +24,7 @@ WAIT_TIMEOUT, ERROR_HANDLE_EOF, ERROR_INVALID_PARAMETER, ERROR_IO_PENDING = 258,
 ERRNO = {  # of Win32's errors those for which Python's own table has nothing better than EINVAL
     64: getattr(errno, "ECONNRESET", 0),  # ERROR_NETNAME_DELETED: what the kernel calls a reset
     121: getattr(errno, "ETIMEDOUT", 0),  # ERROR_SEM_TIMEOUT: nobody has acknowledged what was sent
+    676: getattr(errno, "ECANCELED", 0),  # ERROR_HANDLES_CLOSED: Wine's, where its socket was closed
     995: getattr(errno, "ECANCELED", 0),  # ERROR_OPERATION_ABORTED
     1236: getattr(errno, "ECONNABORTED", 0),  # ERROR_CONNECTION_ABORTED
 }
@@ -90,6 +91,16 @@ def function(name: str):
     found = getattr(ctypes.WinDLL(library, use_last_error=True), name)
     found.restype, *found.argtypes = _SIGNATURES[library][name]
     return found
+
+
+def wine_version() -> str | None:
+    """Of the Wine that stands in for Windows here; None on Windows, and elsewhere."""
+    if os.name != "nt":
+        return None
+    version = getattr(ctypes.WinDLL("ntdll"), "wine_get_version", None)
+    if version is not None:
+        version.restype = ctypes.c_char_p
+    return version and version().decode()
 
 
 @cache

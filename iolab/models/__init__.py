@@ -6,6 +6,7 @@ asynchronous ones, in which it is told that they have been fetched.
 
 from iolab.models import (
     asynchronous_io_uring,
+    asynchronous_iocp,
     asynchronous_linux_aio,
     asynchronous_posix_aio,
     asynchronous_threads,
@@ -19,4 +20,5 @@ from iolab.models import (
 
 SYNCHRONOUS = (blocking, nonblocking, multiplexing_select, multiplexing_poll, multiplexing_epoll, signal_driven)
 ASYNCHRONOUS = (asynchronous_threads, asynchronous_posix_aio, asynchronous_linux_aio, asynchronous_io_uring)
-MODELS = SYNCHRONOUS + ASYNCHRONOUS
+MODELS = SYNCHRONOUS + ASYNCHRONOUS  # of Unix: what one machine, and one recorder, can compare
+ON_WINDOWS = (asynchronous_iocp,)
