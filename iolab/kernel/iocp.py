@@ -89,10 +89,10 @@ class Port:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         taken = ctypes.c_uint32()
         while True:
-            left_s = LONGEST_MS if deadline is None else max(0.0, deadline - time.monotonic())
+            left_s = math.inf if deadline is None else max(0.0, deadline - time.monotonic())
             found = function("GetQueuedCompletionStatusEx")(
                 self._own(), ctypes.addressof(self._entries), MOST_PACKETS, ctypes.addressof(taken),
-                min(LONGEST_MS, math.ceil(left_s * 1000)), False,
+                math.ceil(min(LONGEST_MS, left_s * 1000)), False,
             )  # fmt: skip
             if found:
                 return [self._packet(entry) for entry in self._entries[: taken.value]]

@@ -128,6 +128,11 @@ def test_iolab_serve_serves_the_bookstore_and_shows_the_eight_steps(wine):
     assert process.returncode == 0
 
 
+def test_several_workers_need_fork(wine):
+    done = wine.python("-m", "iolab", "serve", "proactor", "--workers", "2")
+    assert (done.returncode, done.stdout) == (1, "iolab: workers must be 1 where there is no fork, not 2\n")
+
+
 def test_a_linux_without_wine_says_why_there_are_no_completion_ports():
     command = [sys.executable, "-m", "iolab", "serve", "proactor", "--completions", "iocp"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
