@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from html import escape
 
-from iolab.models import MODELS, ON_WINDOWS
+from iolab.models import MODELS, asynchronous_iocp
 from iolab.recording.evidence import RUNGS
 from iolab.recording.recordings import REFUSABLE
 
@@ -59,7 +59,7 @@ class Report:
 
 def examine() -> Report:
     """Ask every model and every rung whether it works here; takes a few milliseconds and changes nothing."""
-    findings = [_finding("model", model) for model in MODELS + ON_WINDOWS]
+    findings = [_finding("model", model) for model in (*MODELS, asynchronous_iocp)]
     findings += [_finding("evidence", rung) for rung in RUNGS]
     findings.append(_low_water_mark())
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -78,7 +78,7 @@ def _finding(kind: str, member) -> Finding:
     first_line = member.__doc__.strip().partition("\n")[0]
     state = (
         "recorded"
-        if reason and kind == "model" and member in REFUSABLE + ON_WINDOWS
+        if reason and kind == "model" and member in (*REFUSABLE, asynchronous_iocp)
         else "missing"
         if reason
         else "live"
