@@ -16,6 +16,8 @@ A number is a socket where Winsock says so; else it is a file's descriptor, whic
 import ctypes
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 from iolab.kernel.iocp import Port, Request
 from iolab.kernel.iocp_abi import DWORD, INVALID_HANDLE, WsaBuffer, accept_ex, failed, function
@@ -31,16 +33,12 @@ _nothing_said = DWORD()  # where the functions write a count that only a synchro
 
 def is_socket(fd: int) -> bool:
     """Whether the number is a socket of this process."""
-    sock = None
-    try:  # with its family given, Python asks nothing of it: a socket that was never bound does not know its own
+    with suppress(OSError), ExitStack() as stack:  # WSAENOTSOCK
+        # With its family given, Python asks nothing of it: a socket that was never bound does not know its own.
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=fd)
-        sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
-    except OSError:  # WSAENOTSOCK
-        return False
-    finally:
-        if sock is not None:
-            sock.detach()
-    return True
+        stack.callback(sock.detach)
+        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE))
+    return False
 
 
 def receive(port: Port, sock: int, buffer) -> Request:
@@ -65,8 +63,8 @@ def accept(port: Port, listener: int) -> tuple[Request, int]:
         accepted = socket.socket(sock.family, sock.type, sock.proto).detach()
     try:
         addresses = ctypes.create_string_buffer(2 * ADDRESS_NBYTES)
-        request = Request("AcceptEx", listener, (addresses,))
-        port.start(request, _accept, accepted)
+        request = Request("AcceptEx", listener, (addresses, accepted))
+        port.start(request, _accept)
     except BaseException:
         socket.close(accepted)
         raise
@@ -89,9 +87,12 @@ def write(port: Port, fd: int, data, offset: int) -> Request:
     return _file(port, "WriteFile", fd, GENERIC_WRITE, Pinned(data), offset)
 
 
-def close_handle(request: Request) -> None:
-    """The file that was opened for `request`, once its packet has come."""
-    function("CloseHandle")(request.handle)
+def give_back(request: Request) -> None:
+    """What was opened for it: a file, once its packet has come; the socket of an accept that brings no connection."""
+    if request.name == "AcceptEx":
+        socket.close(request.kept[1])
+    elif request.name in ("ReadFile", "WriteFile"):
+        function("CloseHandle")(request.handle)
 
 
 def _file(port: Port, name: str, fd: int, access: int, pinned: Pinned, offset: int) -> Request:
@@ -106,7 +107,7 @@ def _file(port: Port, name: str, fd: int, access: int, pinned: Pinned, offset: i
         port.associate(handle, fd)
         port.start(request, _read_or_write, pinned)
     except BaseException:
-        close_handle(request)
+        give_back(request)
         raise
     return request
 
@@ -125,10 +126,12 @@ def _send(request: Request) -> bool:
     return function("WSASend")(request.handle, ctypes.addressof(request.kept[1]), 1, None, 0, request.address, None)
 
 
-def _accept(request: Request, accepted: int) -> bool:
-    addresses, received = ctypes.addressof(request.kept[0]), ctypes.addressof(_nothing_said)
+def _accept(request: Request) -> bool:
+    accepted, received = request.kept[1], ctypes.addressof(_nothing_said)
     call, nbytes = accept_ex(request.handle), ADDRESS_NBYTES
-    return not call(request.handle, accepted, addresses, 0, nbytes, nbytes, received, request.address)
+    return not call(
+        request.handle, accepted, ctypes.addressof(request.kept[0]), 0, nbytes, nbytes, received, request.address
+    )
 
 
 def _read_or_write(request: Request, pinned: Pinned) -> bool:
@@ -136,14 +139,11 @@ def _read_or_write(request: Request, pinned: Pinned) -> bool:
     return not function(request.name)(request.handle, pinned.address, nbytes, None, request.address)
 
 
-class _borrowed:
+@contextmanager
+def _borrowed(number: int) -> Iterator[socket.socket]:
     """Python's object for a socket that stays somebody else's. OSError where it is none."""
-
-    def __init__(self, number: int) -> None:
-        self._socket = socket.socket(fileno=number)
-
-    def __enter__(self) -> socket.socket:
-        return self._socket
-
-    def __exit__(self, kind, error, traceback) -> None:
-        self._socket.detach()
+    sock = socket.socket(fileno=number)
+    try:
+        yield sock
+    finally:
+        sock.detach()

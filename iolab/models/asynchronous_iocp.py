@@ -17,7 +17,6 @@ learn.microsoft.com: "I/O Completion Ports"; Russinovich, Solomon, Ionescu: Wind
 
 import errno
 import os
-import socket
 from contextlib import suppress
 
 from iolab.calls import CallNamer, unrecorded
@@ -109,14 +108,16 @@ class IocpProcessor:
 
     def _event(self, packet: Packet) -> Event | None:
         operation, brought = self._operations.pop(packet.request, (None, None))
-        if operation is None:  # a wake-up, or what an earlier queue has abandoned
+        if operation is None:
+            if packet.request is not None:  # what an earlier queue has abandoned; else a wake-up
+                operations.give_back(packet.request)
             return None
         operation.state = None  # which pins the buffer
         result = -errno_of(packet.winerror) if packet.winerror else packet.nbytes
         if operation.kind == ACCEPT:
-            return Event(operation, self._accepted(operation.fd, brought, result))
+            return Event(operation, self._accepted(operation.fd, packet.request, brought, result))
         if packet.request.name in ("ReadFile", "WriteFile"):
-            operations.close_handle(packet.request)
+            operations.give_back(packet.request)
             result = 0 if packet.winerror == ERROR_HANDLE_EOF else result
             if operation.offset is None and result > 0:  # as after read(2)
                 os.lseek(operation.fd, brought + result, os.SEEK_SET)
@@ -125,12 +126,12 @@ class IocpProcessor:
         data = memoryview(brought)[:result] if operation.kind == RECEIVE and result > 0 else None
         return Event(operation, result, False, data)
 
-    def _accepted(self, listener: int, accepted: int, result: int) -> int:
+    def _accepted(self, listener: int, request: Request, accepted: int, result: int) -> int:
         if result >= 0:
             with suppress(OSError):  # reset meanwhile: whoever reads it is told
                 operations.update_accepted(accepted, listener)
             return accepted
-        socket.close(accepted)
+        operations.give_back(request)
         return -errno.ECONNABORTED if result == -errno.ECONNRESET else result  # reset before it was accepted
 
 

@@ -93,12 +93,12 @@ def file_read() -> dict:
             buffer = bytearray(4)
             request = operations.read(port, file.fileno(), buffer, offset)
             (packet,) = port.wait(LIMIT_S)
-            operations.close_handle(request)
+            operations.give_back(request)
             found[str(offset)] = bytes(buffer[: packet.nbytes]).decode()
         try:
             request = operations.read(port, file.fileno(), bytearray(4), 10)
             (packet,) = port.wait(LIMIT_S)
-            operations.close_handle(request)
+            operations.give_back(request)
             found["10"] = f"error {packet.winerror}"
         except OSError as error:
             found["10"] = f"error {error.winerror}"
