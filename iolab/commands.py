@@ -1,9 +1,10 @@
 """The commands behind the command line: what they run, print and save."""
 
+import json
 import sys
 
 from iolab.evidence_commands import allow_tracing, calibrate, who_copies
-from iolab.models import MODELS
+from iolab.models import MODELS, asynchronous_iocp
 from iolab.options import command_line
 from iolab.recording.experiment import run as run_model
 from iolab.recording.experiment import typical
@@ -47,6 +48,9 @@ def _timeline(options) -> None:
     from iolab.drawing.table import span_table
     from iolab.drawing.words import sentence
 
+    if options.model == asynchronous_iocp.NAME:
+        _port_steps(options)
+        return
     model = next(model for model in MODELS if options.model == model.NAME)
     timeline = run_model(model, _scenario(options), options.evidence)
     if timeline.facts["nbytes"] < timeline.facts["nbytes_asked"]:
@@ -60,6 +64,21 @@ def _timeline(options) -> None:
         from iolab.drawing import draw_timeline
 
         _save(draw_timeline(timeline), options)
+
+
+def _port_steps(options) -> None:
+    """No kernel of ours has seen Windows': what it did is told by the steps of a read, not by a Timeline."""
+    from iolab.drawing.table import Table
+    from iolab.recording.under_wine import experiments
+
+    if options.png or options.svg or options.perfetto:
+        raise ValueError(
+            "iocp has no figure and no trace: the evidence behind them is Linux', and this is Windows' kernel"
+        )
+    values, origin = experiments()
+    print(f"iocp: {origin}", "", Table(("who", "call", "result"), values["one_read"]), sep="\n")
+    if options.json:
+        options.json.write_text(json.dumps({"origin": origin, **values}, indent=1) + "\n", encoding="utf-8")
 
 
 def _compare(options) -> None:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from html import escape
 
-from iolab.models import MODELS
+from iolab.models import MODELS, asynchronous_iocp
 from iolab.recording.evidence import RUNGS
 from iolab.recording.recordings import REFUSABLE
 
@@ -59,7 +59,7 @@ class Report:
 
 def examine() -> Report:
     """Ask every model and every rung whether it works here; takes a few milliseconds and changes nothing."""
-    findings = [_finding("model", model) for model in MODELS]
+    findings = [_finding("model", model) for model in (*MODELS, asynchronous_iocp)]
     findings += [_finding("evidence", rung) for rung in RUNGS]
     findings.append(_low_water_mark())
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -76,7 +76,13 @@ def examine() -> Report:
 def _finding(kind: str, member) -> Finding:
     reason = member.unavailable()
     first_line = member.__doc__.strip().partition("\n")[0]
-    state = "recorded" if reason and kind == "model" and member in REFUSABLE else "missing" if reason else "live"
+    state = (
+        "recorded"
+        if reason and kind == "model" and member in (*REFUSABLE, asynchronous_iocp)
+        else "missing"
+        if reason
+        else "live"
+    )
     return Finding(kind, member.NAME, state, reason or first_line)
 
 

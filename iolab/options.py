@@ -4,7 +4,7 @@ import argparse
 
 from iolab.aio_demo import WAYS
 from iolab.bench_options import add_bench
-from iolab.models import MODELS
+from iolab.models import MODELS, asynchronous_iocp
 from iolab.option_values import folder, new_file, new_folder, notebooks, number, recordable, writable
 from iolab.recording.calibration import MOST_READS
 from iolab.recording.evidence import BEST, NAMES
@@ -34,8 +34,8 @@ def command_line() -> argparse.ArgumentParser:
         description="Run one model; print the sentence and the table; save what is asked for.",
         epilog="example: iolab timeline epoll --wait-ms 100 --png epoll.png",
     )  # fmt: skip
-    timeline.add_argument("model", metavar="MODEL", choices=[model.NAME for model in MODELS],
-                          help=", ".join(model.NAME for model in MODELS))  # fmt: skip
+    timeline.add_argument("model", metavar="MODEL", choices=[model.NAME for model in (*MODELS, asynchronous_iocp)],
+                          help=", ".join(model.NAME for model in (*MODELS, asynchronous_iocp)))  # fmt: skip
     timeline.add_argument(
         "--perfetto", type=writable, metavar="F",
         help="save a trace for ui.perfetto.dev: Chrome's JSON if F ends in .json, else Perfetto's own (.pftrace)",

@@ -22,8 +22,14 @@ from iolab.calls import COMPLETION, Call, unrecorded
 
 try:
     from resource import RUSAGE_THREAD, getrusage
-except ImportError:  # not Linux: no recorder counts sleeps there, the models still import
+except ImportError:  # Windows: calls are recorded there, and not which of them slept
     RUSAGE_THREAD = getrusage = None
+
+
+def _switches() -> int | None:
+    """How often this thread went to sleep by itself; None where nobody counts it."""
+    return getrusage(RUSAGE_THREAD).ru_nvcsw if getrusage else None
+
 
 # A thread that sleeps is away for two context switches at least; shorter calls are not asked.
 SLEEP_IS_LONGER_THAN_NS = 20_000
@@ -57,7 +63,7 @@ class Recorder:
         if kind is BlockingIOError and not long:
             self._refused.append((self._name, self._fd, self._start, end, None, error.errno, 0))
             return
-        switches = getrusage(RUSAGE_THREAD).ru_nvcsw if long else None
+        switches = _switches() if long else None
         errno = 0 if kind is None else getattr(error, "errno", None) or -1
         self._calls.append((self._name, self._fd, self._start, end, self._nbytes, errno, switches))
         self._nbytes = None
@@ -68,7 +74,7 @@ class Recorder:
 
     def slept_elsewhere(self) -> None:
         """What the thread has slept until now is not to be booked on its next call."""
-        self._calls.append((None, -1, 0, 0, None, 0, getrusage(RUSAGE_THREAD).ru_nvcsw))
+        self._calls.append((None, -1, 0, 0, None, 0, _switches()))
 
     def completed(self, fd: int, nbytes: int) -> None:
         self._completed.append((monotonic_ns(), fd, nbytes))

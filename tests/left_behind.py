@@ -5,6 +5,8 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.portable import WINDOWS, open_numbers
+
 
 def children(process_id: int | None = None) -> set[int]:
     """Processes whose parent is `process_id`, zombies included."""
@@ -22,6 +24,8 @@ def children(process_id: int | None = None) -> set[int]:
 
 def descriptors() -> set[str]:
     """The open descriptors of this process, as `number -> what`, without the one that looks."""
+    if WINDOWS:
+        return open_numbers()
     found = set()
     for link in Path("/proc/self/fd").iterdir():
         try:

@@ -68,7 +68,11 @@ def _peer(name: str, http: str, serve: Callable, library: str = "", **how) -> Co
 
 CONTESTANTS = (
     *(_ours("reactor", name, module.unavailable, limits) for name, (module, _, limits) in DEMULTIPLEXERS.items()),
-    *(_ours("proactor", name, back_end.unavailable, back_end.limits) for name, back_end in PROCESSORS.items()),
+    *(
+        _ours("proactor", name, back_end.unavailable, back_end.limits)
+        for name, back_end in PROCESSORS.items()
+        if name != "iocp"  # Windows': it cannot be measured beside the others
+    ),
     _ours("threads", None, _installed, BOUNDED),
     _peer("asyncio", LEAN, peer_loops.asyncio_protocol, new_http=LeanHttp),
     _peer("asyncio-streams", LEAN, peer_loops.asyncio_streams, new_http=LeanHttp),

@@ -2,6 +2,8 @@
 
 Two families: synchronous models, in which the reading thread itself fetches the bytes from the kernel, and
 asynchronous ones, in which it is told that they have been fetched.
+
+Those of Unix: what one machine can compare. asynchronous_iocp, which is Windows', stands beside them.
 """
 
 from iolab.models import (

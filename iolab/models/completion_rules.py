@@ -127,9 +127,14 @@ def shut_down(fd: int) -> None:
 
 
 def closed(fd: int) -> int:
-    """close(2), and 0 or -errno."""
+    """close(2), and 0 or -errno. On Windows a socket has a close of its own."""
     try:
-        os.close(fd)
+        try:
+            socket.close(fd)  # close(2), too, but on Windows
+        except OSError as error:
+            if error.errno != errno.ENOTSOCK:
+                raise
+            os.close(fd)
     except OSError as error:  # EBADF: it was none
         return -error.errno
     return 0

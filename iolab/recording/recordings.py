@@ -13,8 +13,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 
-from iolab.models import MODELS, asynchronous_io_uring, asynchronous_linux_aio, asynchronous_posix_aio
+from iolab.models import (
+    MODELS,
+    asynchronous_io_uring,
+    asynchronous_iocp,
+    asynchronous_linux_aio,
+    asynchronous_posix_aio,
+)
 from iolab.recorded import path_of, text_of, value_of
+from iolab.recording import under_wine
 from iolab.recording.evidence import trace_points
 from iolab.recording.experiment import run, typical
 from iolab.recording.recordable_values import VALUES
@@ -30,7 +37,7 @@ NUMBERS = re.compile(r"\[[-\d.,\s]+\]")
 SLICE = 500  # numbers that one slice of other work adds up
 REFUSABLE = (asynchronous_posix_aio, asynchronous_linux_aio, asynchronous_io_uring)  # by some machines
 MANNERS = ({}, {"manner": "defer-taskrun"}, {"manner": "async"}, {"manner": "sqpoll"})
-RECORDABLE = tuple(model.NAME for model in MODELS)
+RECORDABLE = tuple(model.NAME for model in (*MODELS, asynchronous_iocp))
 RUNS = 3  # of which the one in the middle is kept, where no work is done
 
 
@@ -101,6 +108,9 @@ def record(models: Iterable[str] = ()) -> Iterator[str]:
 
     RuntimeError where there are no trace points: a recording is made by the best evidence, or not at all.
     """
+    if asynchronous_iocp.NAME in models:  # by name only: it needs Windows, or a Wine
+        under_wine.record()
+        yield under_wine.NAME
     for model in MODELS:
         for scenario, options in _choices(model) if not models or model.NAME in models else ():
             if scenario == "work":

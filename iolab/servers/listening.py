@@ -15,6 +15,7 @@ TCP_NODELAY is set here once: accepted sockets inherit it on Linux. Without it a
 for an acknowledgement. socket(7), tcp(7), listen(2).
 """
 
+import os
 import socket
 
 BACKLOG = 4096
@@ -27,7 +28,8 @@ def listen(host: str = "127.0.0.1", port: int = 0, backlog: int = BACKLOG, reuse
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind, protocol)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is no obstacle
+        if os.name != "nt":  # a port in TIME_WAIT is no obstacle; on Windows a port that is in use would be none either
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if reuse_port:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -4,18 +4,20 @@
     linux-aio    one POLL for each client, out of fs.aio-max-nr for the whole machine; this thread reads the bytes itself
     posix-aio    one thread of the C library for each client that is silent, and one more for each that does not read
     threads      the same, with threads of our own
+    iocp         one receive for each client, in Windows' kernel; no thread, and 16 KiB that wait with it
 
 Two facts that surprise:
 * A pool of threads that is too small does not make a proactor slow, it makes it stand still: twenty silent clients have
   the twenty threads, and the twenty-first cannot even be answered, since a send needs a thread, too.
-* By the lecture's question, who fetches the bytes, the lower two fetch them for the server; with the upper two its own
-  thread copies, inside its wait or its io_submit. The server cannot tell: that is what the interface is for.
+* By the lecture's question, who fetches the bytes, the two with threads fetch them for the server; with Linux' own two
+  its thread copies, inside its wait or its io_submit. The server cannot tell: that is what the interface is for.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from iolab.models import asynchronous_io_uring as io_uring
+from iolab.models import asynchronous_iocp as iocp
 from iolab.models import asynchronous_linux_aio as linux_aio
 from iolab.models import asynchronous_posix_aio as posix_aio
 from iolab.models import asynchronous_threads as threads
@@ -52,9 +54,14 @@ def _threads(limits: ServerLimits):
     return threads.ThreadsProcessor(most_threads=min(1000, 2 * (limits.connections + BEYOND)))
 
 
+def _iocp(limits: ServerLimits):
+    return iocp.IocpProcessor()
+
+
 PROCESSORS = {
     "io-uring": BackEnd(_io_uring, io_uring.unavailable, USUAL),
     "linux-aio": BackEnd(_linux_aio, linux_aio.unavailable, SOME),
     "posix-aio": BackEnd(_posix_aio, posix_aio.unavailable, FEW),
     "threads": BackEnd(_threads, threads.unavailable, FEW),
+    "iocp": BackEnd(_iocp, iocp.unavailable, USUAL),
 }

@@ -58,6 +58,8 @@ def new_server(kind: str, mechanism: str | None, listener, application, step=unn
 
 def serve(options) -> None:
     """Carry `iolab serve` out. RuntimeError when clients had to be cut off."""
+    if options.workers > 1 and not hasattr(os, "fork"):
+        raise ValueError(f"workers must be 1 where there is no fork, not {options.workers}")
     with held_back(), _database(options.database) as path:
         if options.workers > 1:
             cut_off = _serve_with_workers(options, path)

@@ -1,13 +1,14 @@
 """What `iolab serve` accepts: `iolab serve reactor|proactor|threads`, each with the options that mean something to it."""
 
 import argparse
+import os
 from collections.abc import Callable
 
 MOST_WORKERS = 64
 _KINDS = {
     "reactor": ("a loop that is told what can be done", "demultiplexer", ("select", "poll", "epoll"), "epoll"),
     "proactor": ("a loop that is told what has been done", "completions",
-                 ("io-uring", "linux-aio", "posix-aio", "threads"), "io-uring"),
+                 ("io-uring", "linux-aio", "posix-aio", "threads", "iocp"), "iocp" if os.name == "nt" else "io-uring"),
     "threads": ("a blocking thread for each client", None, (), None),
 }  # fmt: skip
 

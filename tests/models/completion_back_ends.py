@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import os
 import socket
 import threading
 import time
@@ -17,6 +16,7 @@ from iolab.calls import CallNamer, unrecorded
 from iolab.models.completion import Operation
 from iolab.models.completion_queue import CompletionQueue
 from tests.left_behind import descriptors
+from tests.portable import WINDOWS, open_numbers, os
 
 PATIENCE_S = 10  # how late a loaded machine may be
 IDLE_S = 8  # by then glibc's idle helper threads (1 s) and io_uring's workers (5 s) have ended
@@ -48,6 +48,7 @@ BACK_ENDS = (
         BackEnd(f"io-uring-{manner}", MODELS + "io_uring", "IoUringProcessor", {"manner": manner})
         for manner in ("default", "defer-taskrun", "async")
     ),
+    BackEnd("iocp", MODELS + "iocp", "IocpProcessor", {}),
 )
 
 
@@ -194,4 +195,6 @@ def connected(listener: socket.socket) -> socket.socket:
 
 
 def is_open(fd: int) -> bool:
+    if WINDOWS:
+        return any(each.startswith(f"{fd} ") for each in open_numbers())
     return os.path.islink(f"/proc/self/fd/{fd}")

@@ -1,8 +1,6 @@
 """What a CompletionQueue promises of streams, over every mechanism: lent data, whole sends, cancelling, backpressure."""
 
 import errno
-import fcntl
-import os
 import random
 import socket
 import threading
@@ -22,7 +20,8 @@ from tests.models.completion_back_ends import (
     told,
     told_now,
 )
-from tests.streams import meanwhile, open_stream, open_streams, pattern
+from tests.portable import WINDOWS, needs_pipes, os
+from tests.streams import KINDS, meanwhile, open_stream, open_streams, pattern
 
 ROUNDS = 200
 FAR_TOO_MUCH = 32 << 20  # more bytes than the buffers of both sides hold (tcp_rmem, tcp_wmem: some 10 MB)
@@ -219,6 +218,7 @@ def test_sends_to_several_do_not_wait_for_each_other(queue):
         assert last(queue, "full").result in (-errno.ECONNRESET, -errno.EPIPE)
 
 
+@needs_pipes
 def test_a_write_into_a_pipe_that_is_full_waits_for_its_reader(queue):
     with open_stream("pipe") as stream:
         data = pattern(1 << 20)
@@ -234,7 +234,7 @@ def test_a_write_into_a_pipe_that_is_full_waits_for_its_reader(queue):
 # 6. Cancel
 
 
-@pytest.mark.parametrize("kind", ["pipe", "socketpair", "tcp"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("what", ["read", "receive"])
 @pytest.mark.parametrize("started", [True, False], ids=["started", "not-started"])
 def test_an_idle_operation_is_cancelled(queue, kind, what, started):
@@ -304,7 +304,7 @@ def test_cancelling_too_late_brings_the_result(queue):
             assert rest == (b"" if found[0][1] == 4 else b"data")
 
 
-@pytest.mark.parametrize("kind", ["pipe", "socketpair", "tcp"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("what", ["read", "receive"])
 def test_data_that_comes_at_the_moment_of_cancelling_is_neither_lost_nor_doubled(queue, kind, what):
     chance = random.Random(30)
@@ -453,7 +453,10 @@ def test_what_was_there_before_a_receive_was_cancelled_is_there_for_the_next_one
         assert taken == sent
 
 
+@pytest.mark.skipif(WINDOWS, reason="no fcntl on Windows: a socket cannot be asked whether it blocks")
 def test_a_descriptor_gets_its_flags_back(queue):
+    import fcntl
+
     for blocking in (True, False):
         with open_stream("tcp") as stream:
             os.set_blocking(stream.fd, blocking)
@@ -469,7 +472,7 @@ def test_a_descriptor_gets_its_flags_back(queue):
             assert fcntl.fcntl(stream.fd, fcntl.F_GETFL) == before
 
 
-@pytest.mark.parametrize("kind", ["pipe", "socketpair", "tcp"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_descriptor_that_says_not_yet_is_waited_for_all_the_same(queue, kind):
     buffer = bytearray(4)
     with open_stream(kind) as stream:

@@ -20,7 +20,8 @@ from tests.tracing import needs_tracefs
 
 FILES = sorted(Path(iolab.recorded.__file__).parent.glob("*.json"))
 TIMELINES = [path for path in FILES if "version" in json.loads(path.read_text())]
-LABEL = re.compile(r"\d{4}-\d\d-\d\d, Linux \S+, (x86_64|aarch64)")
+WINE = r"Wine [\d.]+ on Linux, Windows CPython [\d.]+; not Windows"
+LABEL = re.compile(rf"\d{{4}}-\d\d-\d\d, (Linux \S+, (x86_64|aarch64)|{WINE})")
 REFUSAL = "io_uring_setup: Operation not permitted"
 
 

@@ -115,12 +115,14 @@ class Served:
 
     def __init__(self, variant: Variant, descriptors: int = 0, backlog: int = 128, **limits) -> None:
         limits = FEW | limits if limits else {}
-        command = [sys.executable, "-m", "tests.servers.served", variant.kind, variant.mechanism or "-"]
-        command += [json.dumps(limits), str(descriptors), str(backlog)]
+        arguments = ["-m", "tests.servers.served", variant.kind, variant.mechanism or "-"]
+        self.process = self._start([*arguments, json.dumps(limits), str(descriptors), str(backlog)])
+        self.variant = variant
+
+    def _start(self, arguments: list[str]) -> subprocess.Popen:
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen(command, **pipes, text=True, env=environment, cwd=ROOT)
-        self.variant = variant
+        return subprocess.Popen([sys.executable, *arguments], **pipes, text=True, env=environment, cwd=ROOT)
 
     def ready(self) -> "Served":
         """Once it listens."""

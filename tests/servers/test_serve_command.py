@@ -305,7 +305,7 @@ def iolab(*arguments) -> subprocess.CompletedProcess:
         (["reactor", "--workers", "0"], "must be from 1 to 64, not 0"),
         (["reactor", "--completions", "io-uring"], "--completions"),
         (["reactor", "--demultiplexer", "kqueue"], "'kqueue'"),
-        (["proactor", "--completions", "iocp"], "'iocp'"),
+        (["proactor", "--completions", "kqueue"], "'kqueue'"),
         (["threads", "--database", "/nowhere/shop"], "there is no folder /nowhere"),
     ],
     ids=str,
