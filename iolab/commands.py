@@ -6,6 +6,7 @@ import sys
 from iolab.evidence_commands import allow_tracing, calibrate, who_copies
 from iolab.models import MODELS, asynchronous_iocp
 from iolab.options import command_line
+from iolab.publishing_commands import record, site
 from iolab.recording.experiment import run as run_model
 from iolab.recording.experiment import typical
 from iolab.recording.scenario import Delivery, Scenario
@@ -18,8 +19,8 @@ def run(arguments: list[str]) -> int:
     try:
         options = command_line().parse_args(arguments)
         commands = {
-            "doctor": _doctor, "timeline": _timeline, "compare": _compare, "aio-demo": _aio_demo, "record": _record,
-            "calibrate": calibrate, "who-copies": who_copies, "allow-tracing": allow_tracing, "site": _site,
+            "doctor": _doctor, "timeline": _timeline, "compare": _compare, "aio-demo": _aio_demo, "record": record,
+            "calibrate": calibrate, "who-copies": who_copies, "allow-tracing": allow_tracing, "site": site,
         }  # fmt: skip
         commands.get(options.command, getattr(options, "carry_out", None))(options)
     except SystemExit as leaving:
@@ -112,30 +113,6 @@ def _aio_demo(options) -> None:
         options.json.write_text(demo.to_json() + "\n", encoding="utf-8")
     if not demo.same:
         raise RuntimeError("aio-demo: the bytes read are not those that were written")
-
-
-def _record(options) -> None:
-    from tqdm import tqdm
-
-    from iolab.recording.recordings import record
-
-    for name in tqdm(record(options.models), desc="recordings", unit="run", leave=False, disable=None):
-        print(f"recorded {name}")
-
-
-def _site(options) -> None:
-    from tqdm import tqdm
-
-    from iolab.site import build_site
-
-    def progress(each):
-        return tqdm(each, desc="pages", unit="page", leave=False, disable=None)
-
-    try:
-        pages = build_site(options.folder, options.notebooks, progress)
-    except ImportError as error:
-        raise RuntimeError(f"the pages are made by nbconvert, which comes with JupyterLab: {error}") from None
-    print(f"{len(pages)} pages: {pages[0]}")
 
 
 def _save_trace(timeline, path) -> None:

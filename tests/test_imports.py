@@ -21,7 +21,7 @@ FLOORS = (  # from the ground
 )  # fmt: skip
 GROUND = ("calls", "kernel")
 COMMAND_LINE = (  # more files of the highest floor
-    "__main__", "bench_commands", "bench_options", "commands", "evidence_commands", "options", "option_values",
+    "__main__", "bench_commands", "bench_options", "commands", "evidence_commands", "options", "option_values", "publishing_commands",
 )  # fmt: skip
 POINTS_UP = {("iolab.recording.timeline", "_repr_png_", "iolab.drawing.timeline_figure")}  # the only one
 FILES = sorted(PACKAGE.rglob("*.py"))
