@@ -26,7 +26,7 @@ COMMAND_LINE = (  # more files of the highest floor
 POINTS_UP = {("iolab.recording.timeline", "_repr_png_", "iolab.drawing.timeline_figure")}  # the only one
 FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES = 150
-MOST_IMPORT_MS = 60
+MOST_IMPORT_MS = 80
 PAIRS = 9
 
 # What Windows' Python lacks ("Availability: Unix" in the library reference), of what an I/O laboratory may touch.
