@@ -1,0 +1,26 @@
+"""TEACHING.md sends a teacher to cells that exist, in the chapter that it names."""
+
+import re
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).parents[1]
+CELLS = {
+    path.stem[:2]: {cell.id for cell in nbformat.read(path, as_version=4).cells}
+    for path in (ROOT / "notebooks").glob("*.ipynb")
+}
+
+
+def test_every_prediction_that_is_named_stands_in_a_chapter_of_its_row():
+    rows = [line for line in (ROOT / "TEACHING.md").read_text(encoding="utf-8").splitlines() if "`predict-" in line]
+    assert len(rows) > 20
+    for row in (row for row in rows if row.startswith("|")):
+        # A wrong answer names the chapter before the cell; a plan has a column for it.
+        for chapter, cell in re.findall(r"(\d\d) `(predict-[\w-]+)`", row) or in_plan(row):
+            assert cell in CELLS[chapter], f"chapter {chapter} has no cell {cell}"
+
+
+def in_plan(row: str) -> list[tuple[str, str]]:
+    (chapter,) = re.match(r"(\d\d)", row.strip("| ").split("|")[-1].strip()).groups()
+    return [(chapter, cell) for cell in re.findall(r"`(predict-[\w-]+)`", row)]
