@@ -89,22 +89,6 @@ def test_a_run_can_be_cancelled_twice_and_after_its_end():
     process.cancel()
 
 
-def test_a_result_of_a_cancelled_run_says_so():
-    program = """
-import signal, sys, threading
-from iolab.models import blocking
-from iolab.recording.experiment_process import ExperimentProcess
-with ExperimentProcess(blocking, 60_000, 1) as process:
-    process._child.stdin.close()
-    try:
-        process.result()
-    except RuntimeError as error:
-        print(error)
-"""
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT_S)
-    assert run.stdout == "the run was cancelled\n", run.stderr
-
-
 def test_a_run_whose_parent_is_killed_ends_and_so_do_its_senders():
     program = """
 from iolab.models import blocking
