@@ -94,20 +94,11 @@ def look(notebook: OpenNotebook, seconds: float) -> Seen:
     return Seen(notebook.errors(), counts, count_figures(cells), notebook.page.evaluate(BROKEN), seconds)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_whole_in_a_browser_without_an_error_or_a_question_to_others(path, runs, capsys):
-    seen = runs[path.name]
-    with capsys.disabled():
-        print(f"\n  {path.name}: {seen.seconds:.0f} s in the browser, {seen.figures} figures", end=" ")
-    stored = nbformat.read(path, as_version=4).cells
-    assert seen.errors == []
-    assert seen.counts == list(range(1, len(code_cells(stored)) + 1))
-    assert seen.figures == count_figures(stored) > 0
-    assert seen.broken == []
-
-
 def test_from_the_start_of_jupyterlab_to_the_first_figure_it_takes_few_seconds(browser, served, capsys):
-    """The best of up to three: another suite may run beside."""
+    """The best of up to three. On a busy machine it would be the time of the others."""
+    load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if load > cpus + 1:
+        pytest.skip(f"{load:.0f} processes share {cpus} CPUs at the moment")
     cells = nbformat.read(START, as_version=4).cells
     first = next(number for number, cell in enumerate(cells) if cell.cell_type == "code" and count_figures([cell]))
     took = []
@@ -122,3 +113,15 @@ def test_from_the_start_of_jupyterlab_to_the_first_figure_it_takes_few_seconds(b
     with capsys.disabled():
         print(f"\n  from jupyter lab to the first figure: {', '.join(f'{each:.1f} s' for each in took)}", end=" ")
     assert min(took) <= FIRST_FIGURE_S
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_whole_in_a_browser_without_an_error_or_a_question_to_others(path, runs, capsys):
+    seen = runs[path.name]
+    with capsys.disabled():
+        print(f"\n  {path.name}: {seen.seconds:.0f} s in the browser, {seen.figures} figures", end=" ")
+    stored = nbformat.read(path, as_version=4).cells
+    assert seen.errors == []
+    assert seen.counts == list(range(1, len(code_cells(stored)) + 1))
+    assert seen.figures == count_figures(stored) > 0
+    assert seen.broken == []
