@@ -12,6 +12,8 @@ from iolab.models import MODELS, asynchronous_iocp
 from iolab.recording.evidence import RUNGS
 from iolab.recording.recordings import REFUSABLE
 
+RECORDED = (*REFUSABLE, asynchronous_iocp)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -76,13 +78,7 @@ def examine() -> Report:
 def _finding(kind: str, member) -> Finding:
     reason = member.unavailable()
     first_line = member.__doc__.strip().partition("\n")[0]
-    state = (
-        "recorded"
-        if reason and kind == "model" and member in (*REFUSABLE, asynchronous_iocp)
-        else "missing"
-        if reason
-        else "live"
-    )
+    state = "recorded" if reason and kind == "model" and member in RECORDED else "missing" if reason else "live"
     return Finding(kind, member.NAME, state, reason or first_line)
 
 

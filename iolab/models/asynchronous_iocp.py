@@ -38,7 +38,7 @@ class IocpProcessor:
     """completion.AsynchronousOperationProcessor by one completion port. OSError as Windows says."""
 
     def __init__(self, call: CallNamer = unrecorded) -> None:
-        self._call, self._found = call, []  # what has failed at once, and was not handed out yet
+        self._call, self._found = call, []  # and not handed out yet
         self._operations: dict[Request, tuple[Operation, object]] = {}  # and what the result is: a buffer, a socket
         self._port = iocp_ports.borrow()
 
@@ -66,9 +66,9 @@ class IocpProcessor:
         only = [each.fd for each, _ in self._operations.values()] if len(self._operations) == 1 else ()
         with self._call("GetQueuedCompletionStatusEx", *only):
             packets = self._port.wait(0 if self._found else timeout)
-            events, self._found = self._found, []
-            events += filter(None, map(self._event, packets))
-        return events
+            self._found += filter(None, map(self._event, packets))
+        found, self._found = self._found, []
+        return found
 
     def wake(self) -> None:
         self._port.post(WOKEN)
@@ -120,7 +120,8 @@ class IocpProcessor:
             operations.give_back(packet.request)
             result = 0 if packet.winerror == ERROR_HANDLE_EOF else result
             if operation.offset is None and result > 0:  # as after read(2)
-                os.lseek(operation.fd, brought + result, os.SEEK_SET)
+                with suppress(OSError):  # closed meanwhile
+                    os.lseek(operation.fd, brought + result, os.SEEK_SET)
         if operation.kind in (READ, RECEIVE) and result >= 0:
             self._call.completed(operation.fd, result)
         data = memoryview(brought)[:result] if operation.kind == RECEIVE and result > 0 else None
