@@ -78,13 +78,12 @@ def carries(timeline: Timeline) -> list[Carry]:
         for number, span in enumerate(spans):
             if span.nbytes:
                 start, end = span.start.ns, _end_of(spans, number)
-                sender = _sender_of(timeline, end, span.nbytes, taken)
-                taken[sender] += span.nbytes
+                shares = _shares(timeline, end, span.nbytes, taken)
                 if span.state == "user":  # somewhere in there: not before the bytes were there
-                    start = max(start, min(_sent_ns(timeline, sender), end))
+                    start = max(start, min(_sent_ns(timeline, min(shares, default=0)), end))
                 if start == end and number:  # by the evidence it took no time: still, it is to be seen
                     start = max(spans[number - 1].start.ns, end - SHORTEST_NS)
-                found.append(Carry(lane, start, end, span.nbytes, sender))
+                found += [Carry(lane, start, end, nbytes, sender) for sender, nbytes in shares.items()]
     for sender, delivery in enumerate(timeline.facts["deliveries"]):
         missing = delivery["nbytes"] - taken[sender]
         if missing > 0 and not timeline.facts.get("copiers_known", True):
@@ -107,15 +106,21 @@ def _queued(timeline: Timeline, sender: int) -> list[Span]:
     return timeline.lane(lanes[sender]) if sender < len(lanes) else []
 
 
-def _sender_of(timeline: Timeline, end_ns: int, nbytes: int, taken: Counter) -> int:
-    """Whose bytes were taken then: those of the queue that was emptied nearest to that moment, and had so many left."""
+def _shares(timeline: Timeline, end_ns: int, nbytes: int, taken: Counter) -> dict[int, int]:
+    """Whose bytes were taken then: those of the queue that was emptied nearest to that moment, then of the next one.
+
+    One call may bring what several senders have sent, and is one span. `taken` is kept.
+    """
+    shares, ends = {}, {}
+    for sender in range(len(timeline.facts["deliveries"])):
+        ends[sender] = min((abs(span.end.ns - end_ns) for span in _queued(timeline, sender)), default=1 << 62)
     left = {number: each["nbytes"] - taken[number] for number, each in enumerate(timeline.facts["deliveries"])}
-    possible = [number for number in left if left[number] >= nbytes] or list(left)
-    ends = {
-        sender: min((abs(span.end.ns - end_ns) for span in _queued(timeline, sender)), default=1 << 62)
-        for sender in possible
-    }
-    return min(possible, key=lambda sender: ends[sender])
+    for sender in sorted(ends, key=lambda sender: (left[sender] < nbytes, ends[sender])):
+        if part := min(left[sender], nbytes):
+            shares[sender] = part
+            nbytes -= part
+    taken.update(shares)
+    return shares
 
 
 def _sent_ns(timeline: Timeline, sender: int) -> int:

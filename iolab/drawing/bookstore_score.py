@@ -119,8 +119,8 @@ def _person(timeline: Timeline, lane: str, spans: list[Span], carried: list[Carr
         return None
     span, before = spans[found[0]], spans[found[0] - 1] if found[0] else None
     going_on = bool(before and before.call == span.call and before.state not in ("call", "refused"))
-    hands = [each for each in carried if each.lane == lane and _within(each.start_ns, each.end_ns, start, end)][:1]
-    nbytes, sender = (hands[0].nbytes, hands[0].sender) if hands else (0, 0)
+    hands = [each for each in carried if each.lane == lane and _within(each.start_ns, each.end_ns, start, end)]
+    nbytes, sender = sum(each.nbytes for each in hands), hands[0].sender if hands else 0
     role = role_of(timeline, lane)
     place = WAY if hands else place_of(role, span.state, span.call)
     return Person(lane, role, place, span.state, span.call, span.calls, nbytes, sender, going_on)

@@ -28,6 +28,7 @@ from iolab.drawing.bookstore_score import Scene
 from iolab.drawing.palette import LOOKS
 from iolab.recording.timeline import Timeline
 
+MOST_IN_HANDS = 9  # one call may bring what several senders have sent
 RINGS = {"ready": TELEPHONE, "signal": DOOR}  # what rings for a link of this kind
 _POSTURES = {
     "user": "working", "call": "asking", "blocked": "asleep", "runnable": "awake", "copy": "carrying", "handover": "awake",
@@ -76,7 +77,7 @@ def actors(timeline: Timeline, scene: Scene) -> list[Actor]:
         to_x, hands = x, (0, 0)
         if person.place == WAY:
             x, to_x = stage.WAY_FROM, stage.WAY_TO
-            hands = (person.sender, books(person.nbytes, wholes[person.sender]))
+            hands = (person.sender, min(books(person.nbytes, wholes[person.sender]), MOST_IN_HANDS))
         found.append(
             Actor(person.lane, person.role, _posture(person), x, to_x, LOOKS[person.state].colour,
                   _label(timeline, person), hands, "")

@@ -141,6 +141,19 @@ def test_a_carrying_that_took_no_time_by_the_evidence_is_seen_all_the_same():
     check(Timeline(timeline.model, timeline.facts, tuple(spans), timeline.links))
 
 
+def test_one_copy_may_carry_what_several_senders_have_sent():
+    timeline = of_recording("io-uring.three-senders")
+    copies = [span for span in timeline.spans if span.nbytes and span.lane == "application"]
+    whole = sum(span.nbytes for span in copies)
+    spans = [
+        replace(span, nbytes=whole if span is copies[-1] else None) if span in copies else span
+        for span in timeline.spans
+    ]
+    timeline = Timeline(timeline.model, timeline.facts, tuple(spans), timeline.links)
+    check(timeline)
+    assert sorted((each.sender, each.nbytes) for each in carries(timeline)) == [(n, whole // 3) for n in range(3)]
+
+
 def test_what_is_no_rhythm_is_not_drawn_together():
     calls = [person.call for scene in score(of_recording("signal-driven.one-read")) for person in scene.people]
     assert "fcntl" in calls
