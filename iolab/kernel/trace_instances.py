@@ -25,6 +25,7 @@ except ImportError:  # not Unix: there is no tracefs either
     fcntl = pwd = None
 
 PLACES = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+QUIET = {"tracing_on": "0", "current_tracer": "nop", "set_event": "\n", "trace": "\n"}  # what each is told in the end
 ALLOWING = "root allows it to a user with `iolab allow-tracing`"
 _OWN = re.compile(r"iolab-(\d+)-\d+")
 _numbers = count()
@@ -126,7 +127,7 @@ def leave_nothing() -> None:
             remove_left_behind()
         else:
             lock(folder)  # refused where another program of this user is tracing in it; ends with this one
-            for file, text in (("tracing_on", "0"), ("set_event", "\n"), ("trace", "\n")):
+            for file, text in QUIET.items():
                 with open(f"{folder}/{file}", "w") as opened_file:
                     opened_file.write(text)
 

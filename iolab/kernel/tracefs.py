@@ -11,8 +11,7 @@ Two facts that surprise:
 * A full buffer overwrites its oldest events (`overrun`) and says so. Those that it has are then complete from some
   moment on, and that moment is known: `Losses.complete_from_ns`.
 
-A trace point costs nearly nothing while it is off: the kernel's code is patched when it is switched on.
-Documentation/trace/ftrace.rst, events.rst.
+A trace point costs nearly nothing while it is off: the kernel's code is patched. Documentation/trace/events.rst.
 """
 
 import os
@@ -21,7 +20,7 @@ from struct import unpack_from
 
 from iolab.kernel.trace_buffer import Losses, losses, page_layout, pages, records
 from iolab.kernel.trace_format import Event, EventFormat
-from iolab.kernel.trace_instances import take
+from iolab.kernel.trace_instances import QUIET, take
 
 CLOCK = "mono"
 _BUFFERS_KIB = 32 << 10  # for all CPUs together
@@ -37,9 +36,9 @@ class Instance:
         self._first_ns: dict[int, int] = {}
         try:
             self._quiet()
-            self._set("trace_clock", CLOCK)
+            self.write("trace_clock", CLOCK)
             kib = max(_LEAST_KIB, min(_MOST_KIB, _BUFFERS_KIB // max(1, len(self._cpus()))))
-            self._set("buffer_size_kb", str(kib))
+            self.write("buffer_size_kb", str(kib))
             self._layout = page_layout(self.read("events/header_page"))
         except BaseException:
             self.close()
@@ -52,20 +51,24 @@ class Instance:
     def enable(self, event: str, only: str = "") -> None:
         """Switch an event on, for those that the filter `only` lets through; again, to change the filter.
 
-        OSError as the kernel says: ENOENT for an event that it does not know, EINVAL for a filter.
+        OSError as the kernel says: ENOENT for an unknown event, EINVAL for a filter.
         """
+        self.understand(event)
+        self.write(f"events/{event}/filter", only or "0")
+        self.write(f"events/{event}/enable", "1")
+
+    def understand(self, event: str) -> None:
+        """Read the format of an event, and thereby how to read its records. OSError as the kernel says."""
         known = EventFormat(event, self.read(f"events/{event}/format"))
-        self._set(f"events/{event}/filter", only or "0")
-        self._set(f"events/{event}/enable", "1")
         self._formats[known.number] = known
 
     def start(self) -> None:
         """From now on events are recorded, after those that are there."""
-        self._set("tracing_on", "1")
+        self.write("tracing_on", "1")
 
     def stop(self) -> None:
         """From now on none is."""
-        self._set("tracing_on", "0")
+        self.write("tracing_on", "0")
 
     def events(self) -> list[Event]:
         """Stop, and take out all events in the order of time. Without the stop, reading itself would add to them."""
@@ -101,7 +104,8 @@ class Instance:
         with open(f"{self.folder}/{file}") as opened_file:
             return opened_file.read()
 
-    def _set(self, file: str, text: str) -> None:
+    def write(self, file: str, text: str) -> None:
+        """Tell it something; what the file held is gone. OSError as the kernel says, with the file's name."""
         fd = os.open(f"{self.folder}/{file}", os.O_WRONLY | os.O_TRUNC)
         try:
             os.write(fd, text.encode())
@@ -113,9 +117,8 @@ class Instance:
 
     def _quiet(self) -> None:
         """All off and empty, also after a process that was killed in the middle."""
-        self._set("tracing_on", "0")
-        self._set("set_event", "\n")
-        self._set("trace", "\n")
+        for order in QUIET.items():
+            self.write(*order)
 
     def _cpus(self) -> list[int]:
         return sorted(int(name[3:]) for name in os.listdir(f"{self.folder}/per_cpu"))
@@ -131,7 +134,7 @@ class Instance:
                 if self.own:
                     os.rmdir(self.folder)
                 else:
-                    self._set("buffer_size_kb", "4")  # gives the memory back
+                    self.write("buffer_size_kb", "4")  # gives the memory back
         finally:
             os.close(held)
 

@@ -12,11 +12,16 @@ from collections import Counter
 
 from iolab.recording.calibration_data import Row, distances
 from iolab.recording.claims import CLAIMANTS, Claims, boundaries_of, in_order
-from iolab.recording.evidence import clock, kernel_stamp, switch_record, trace_points, witness
+from iolab.recording.evidence import clock, function_graph, kernel_stamp, switch_record, trace_points, witness
 from iolab.recording.observation import Observation
 from iolab.recording.stamp import Stamp
 
-SILENT = {kernel_stamp.NAME: "no stamp", switch_record.NAME: "a switch is missing", witness.NAME: "away"}
+SILENT = {
+    kernel_stamp.NAME: "no stamp",
+    switch_record.NAME: "a switch is missing",
+    witness.NAME: "away",
+    function_graph.NAME: "no function",
+}
 
 
 def speakers(rungs: tuple) -> tuple[str, ...]:
@@ -29,7 +34,8 @@ def broken(seen: Observation, claims: Claims) -> str:
     absent = [boundary for boundary in boundaries_of(seen) if (boundary, trace_points.NAME) not in claims]
     if absent:
         return f"chain incomplete: {absent[0]} not traced"
-    return "" if in_order(seen, claims, trace_points.NAME) else "trace points out of order"
+    chains = {trace_points.NAME: "trace points", function_graph.NAME: "functions"}
+    return next((f"{words} out of order" for rung, words in chains.items() if not in_order(seen, claims, rung)), "")
 
 
 def spoken(seen: Observation, claims: Claims, rungs: tuple, silent: Counter) -> Claims:

@@ -22,7 +22,7 @@ from iolab.models import blocking
 from iolab.recording.believed import broken, rows, speakers, spoken
 from iolab.recording.calibration_data import Calibration, Series
 from iolab.recording.claims import claims_of, done_ns, sent_ns, unfit
-from iolab.recording.evidence import ALL, RUNGS, UNDISTURBING, clock, rungs_up_to, trace_points, witness
+from iolab.recording.evidence import ALL, RUNGS, UNDISTURBING, clock, function_graph, rungs_up_to, trace_points, witness
 from iolab.recording.experiment import observe
 from iolab.recording.scenario import Scenario, one_read
 
@@ -70,7 +70,8 @@ def _together(rungs: list) -> list[tuple]:
 
     It takes a CPU. Where there are but two, the sender would have to share the other one with the reader.
     """
-    apart = [(clock, witness, trace_points)] if witness in rungs and trace_points in rungs else []
+    best = [rung for rung in (trace_points, function_graph) if rung in rungs]
+    apart = [(clock, witness, *best)] if witness in rungs and best else []
     return [tuple(rung for rung in rungs if rung is not witness), *apart]
 
 

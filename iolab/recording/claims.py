@@ -5,19 +5,18 @@
     switch-record  ├┤                       ├──┤
     witness                                            ├─┤           ├─┤
     tracepoints    │             │           │           │             │              │
+    function-graph                                        │           │
 
 Two facts that surprise:
 * The weaker rungs do not know of the better ones: each claims what it would claim alone. Only so can they be compared.
 * A claim is an interval. A number that is off by 20 µs and says "within 25" is better evidence than one that is off
   by 2 and says "exactly".
-
-Of an asynchronous model three boundaries remain: whoever copies there need not sleep, and may be in no call.
 """
 
 from dataclasses import replace
 
 from iolab.recording.assembling import timeline_of
-from iolab.recording.evidence import clock, kernel_stamp, switch_record, trace_points, witness
+from iolab.recording.evidence import clock, function_graph, kernel_stamp, switch_record, trace_points, witness
 from iolab.recording.invariants import violations
 from iolab.recording.moment import Moment
 from iolab.recording.observation import Observation
@@ -32,28 +31,28 @@ CLAIMANTS = {  # of each boundary, the best rung first
     BLOCK: (trace_points.NAME, switch_record.NAME, clock.NAME),
     READY: (trace_points.NAME, kernel_stamp.NAME, clock.NAME),
     RUNS: (trace_points.NAME, switch_record.NAME),
-    COPY: (trace_points.NAME, witness.NAME),
-    COPIED: (trace_points.NAME, witness.NAME),
+    COPY: (function_graph.NAME, trace_points.NAME, witness.NAME),
+    COPIED: (function_graph.NAME, trace_points.NAME, witness.NAME),
     END: (trace_points.NAME, clock.NAME),
 }
 Claims = dict[tuple[str, str], Stamp]  # by boundary and rung
 
 
 def boundaries_of(seen: Observation) -> tuple[str, ...]:
-    """Those that a read of this kind has."""
+    """Those that a read of this kind has; who copies for an asynchronous model need not sleep, nor be in a call."""
     return (READY, COPY, COPIED) if seen.asynchronous else BOUNDARIES
 
 
 def claims_of(seen: Observation) -> Claims:
     """All claims of a read of one descriptor; what a rung does not know is not among them."""
     claims = _by_the_clock(seen)
-    for rung in (trace_points.NAME, switch_record.NAME, witness.NAME):
+    for rung in (function_graph.NAME, trace_points.NAME, switch_record.NAME, witness.NAME):
         moments = [moment for moment in seen.moments if _rung_of(moment) == rung]
         for boundary, moment in _by_moments(seen, moments).items():
             stamp = Stamp(moment.ns, moment.earliest_ns, moment.latest_ns, moment.source)
             if boundary in boundaries_of(seen) and rung in CLAIMANTS[boundary]:
                 claims[boundary, rung] = stamp
-    return claims
+    return claims | _around_the_functions(seen, claims)
 
 
 def unfit(seen: Observation) -> str:
@@ -113,7 +112,21 @@ def _by_the_clock(seen: Observation) -> Claims:
 
 
 def _rung_of(moment: Moment) -> str:
-    return moment.source if moment.source in (switch_record.NAME, witness.NAME) else trace_points.NAME
+    own = {rung.NAME for rung in (function_graph, switch_record, witness)}
+    return moment.source if moment.source in own else trace_points.NAME
+
+
+def _around_the_functions(seen: Observation, claims: Claims) -> Claims:
+    """Trace points beside the function graph: they say between which two the copying function ran, and no more."""
+    start, end = (claims.get((boundary, trace_points.NAME)) for boundary in (COPY, COPIED))
+    if not (start and end and (COPY, function_graph.NAME) in claims):
+        return {}
+    own = [each for each in seen.moments if _rung_of(each) == trace_points.NAME and start.ns <= each.ns <= end.ns]
+    ends, starts = ([each.ns for each in own if each.kind == kind] for kind in ("copy-end", "copy-start"))
+    return {
+        (COPY, trace_points.NAME): Stamp(start.ns, start.ns, ends[0], start.source),
+        (COPIED, trace_points.NAME): Stamp(end.ns, starts[-1], end.ns, end.source),
+    }
 
 
 def _by_moments(seen: Observation, moments: list[Moment]) -> dict[str, Moment]:

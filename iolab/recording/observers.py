@@ -10,7 +10,7 @@ import os
 from contextlib import ExitStack, nullcontext
 from threading import get_native_id
 
-from iolab.recording.evidence import switch_record, trace_points, witness
+from iolab.recording.evidence import function_graph, switch_record, trace_points, witness
 from iolab.recording.moment import Moment
 from iolab.recording.shared_buffer import SharedBuffer
 from iolab.recording.stamp import Stamp
@@ -27,8 +27,10 @@ class Observers:
     """A context manager around one run of the calling thread; `names` are those of the rungs that observe."""
 
     def __init__(self, rungs: list, buffers: list, fds: list[int]) -> None:
-        self._rungs = [rung for rung in rungs if hasattr(rung, "Observer")]
-        self.names = [rung.NAME for rung in self._rungs]
+        observing = [rung for rung in rungs if hasattr(rung, "Observer")]
+        self.names = [rung.NAME for rung in observing]
+        # The function graph has the trace points with it, in the one instance that a user may have been lent.
+        self._rungs = [rung for rung in observing if rung is not trace_points or function_graph not in rungs]
         self._buffers, self._fds, self._stack, self._observers = buffers, fds, ExitStack(), []
 
     def __enter__(self) -> "Observers":
@@ -50,11 +52,11 @@ class Observers:
     def lost(self) -> dict[str, int]:
         """How many events found no room, by rung, where one counts them; after the run."""
         counts = {}
-        for name, observer in zip(self.names, self._observers, strict=True):
-            if name == trace_points.NAME:
-                counts[name] = observer.losses.overrun + observer.losses.dropped
-            elif name == switch_record.NAME:
-                counts[name] = observer.lost
+        for rung, observer in zip(self._rungs, self._observers, strict=True):
+            if rung in (trace_points, function_graph):
+                counts[trace_points.NAME] = observer.losses.overrun + observer.losses.dropped
+            elif rung is switch_record:
+                counts[rung.NAME] = observer.lost
         return counts
 
 

@@ -5,8 +5,8 @@
     spans      ├ call ┼─── blocked ────┼ runnable ┼ call ┼ copy ┼ call ┤
 
 The best evidence for each boundary, never an average: switches by trace points, else by the switch record; the copy by
-trace points, else by the witness. A moment outside of the call, or out of order, is not believed; without any the call
-is left to the rules of thread_lane.
+the function graph, else by trace points, else by the witness. A moment outside of the call, or out of order, is not
+believed; without any the call is left to the rules of thread_lane.
 """
 
 from bisect import bisect_left, bisect_right
@@ -17,7 +17,8 @@ from iolab.recording.moment import Moment
 from iolab.recording.stamp import Stamp
 
 ONE_COPY_NS = 5_000  # pieces of a copy that follow each other so closely are one span
-RANK = {"tracepoints": 0, "switch-record": 1, "witness": 2}
+RANK = {"function-graph": 0, "switch-record": 2, "witness": 3}
+TRACE_POINTS = 1  # each names itself
 _when = attrgetter("ns")
 SWITCHES, COPIES = ("switched-out", "waking", "switched-in"), ("copy-start", "copy-end")
 
@@ -33,7 +34,7 @@ class Part(NamedTuple):
 
 def rank(moment: Moment) -> int:
     """0 is best; sources are named after their rungs."""
-    return next((number for name, number in RANK.items() if name in moment.source), 0)
+    return next((number for name, number in RANK.items() if name in moment.source), TRACE_POINTS)
 
 
 def best_of(moments: list[Moment], kinds: tuple[str, ...]) -> list[Moment]:

@@ -58,9 +58,10 @@ def without_state(text: str) -> str:
 
 
 def test_the_binary_buffer_says_what_ftraces_own_text_says():
+    filters = {SWITCH: f"{own('prev_pid')} || {own('next_pid')}", WAKING: own("pid"), ENTER: own(), EXIT: own()}
     with tracefs.opened() as instance:
-        for event in (SWITCH, WAKING, ENTER, EXIT):
-            instance.enable(event, own("pid") if event == WAKING else "" if event == SWITCH else own())
+        for event, only in filters.items():
+            instance.enable(event, only)
         instance.start()
         for pause_s in (0, 0.001, 0.15, 0.002, 0.3):  # of more than 134 ms: time extends
             time.sleep(pause_s)

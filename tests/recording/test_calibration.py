@@ -13,10 +13,11 @@ import pytest
 from iolab.calls import Call
 from iolab.models import asynchronous_io_uring, blocking
 from iolab.recording import calibration
+from iolab.recording.believed import broken, rows
 from iolab.recording.calibration import calibrate
 from iolab.recording.calibration_data import Calibration, Row, distances, percentile
 from iolab.recording.claims import BOUNDARIES, CLAIMANTS, claims_of, in_order, unfit
-from iolab.recording.evidence import clock, kernel_stamp, switch_record, trace_points, witness
+from iolab.recording.evidence import RUNGS, clock, function_graph, kernel_stamp, switch_record, trace_points, witness
 from iolab.recording.evidence.clock import Counters
 from iolab.recording.moment import Moment
 from iolab.recording.observation import Observation
@@ -84,8 +85,34 @@ def test_each_boundary_is_that_of_the_kernels_code_by_each_rung_that_claims_it()
         ("copy ends", "tracepoints"): 145_000, ("copy ends", "witness"): 145_100,
         ("call ends", "tracepoints"): 150_000, ("call ends", "clock"): 160_000,
     }  # fmt: skip
-    assert set(times) == {(boundary, rung) for boundary in BOUNDARIES for rung in CLAIMANTS[boundary]}
+    by_name_only = {("copy starts", "function-graph"), ("copy ends", "function-graph")}
+    assert set(times) | by_name_only == {(boundary, rung) for boundary in BOUNDARIES for rung in CLAIMANTS[boundary]}
     assert unfit(read_of(whole())) == ""
+
+
+def test_beside_the_function_graph_trace_points_claim_the_piece_in_which_the_function_ran():
+    functions = [("copy-start", 140_300), ("copy-end", 141_900), ("copy-start", 143_200), ("copy-end", 144_700)]
+    seen = read_of(whole() + [moment(*each, function_graph.NAME) for each in functions])
+    claims = claims_of(seen)
+    begins, ends = (claims[boundary, "tracepoints"] for boundary in ("copy starts", "copy ends"))
+    assert (begins.ns, begins.earliest_ns, begins.latest_ns) == (140_000, 140_000, 142_000)
+    assert (ends.ns, ends.earliest_ns, ends.latest_ns) == (145_000, 143_000, 145_000)
+    assert claims["copy starts", "function-graph"].ns == 140_300
+    assert claims["copy ends", "function-graph"].ns == 144_700
+    found = {(row.boundary, row.rung): row for row in rows([claims], [each.NAME for each in RUNGS])}
+    assert found["copy starts", "tracepoints"].against == found["copy ends", "witness"].against == "function-graph"
+    assert found["copy starts", "tracepoints"].claims == ((-300, -300, 1_700),)
+    assert found["copy ends", "tracepoints"].covered == 1
+    assert found["block begins", "switch-record"].against == "tracepoints"
+
+
+def test_functions_that_ran_after_the_call_put_the_read_out_of_order():
+    late = [moment("copy-start", 140_300, function_graph.NAME), moment("copy-end", 150_500, function_graph.NAME)]
+    seen = read_of(whole() + late)
+    assert broken(seen, claims_of(seen)) == ""
+    early = read_of(whole() + [moment("copy-start", 145_300, function_graph.NAME), *late[1:]])
+    swapped = claims_of(early) | {("copy starts", "function-graph"): Stamp(151_000, 151_000, 151_000, "function-graph")}
+    assert broken(early, swapped) == "functions out of order"
 
 
 def test_a_weak_rung_does_not_profit_from_a_better_one():
@@ -321,7 +348,7 @@ def test_a_machine_without_trace_points_says_what_it_compares_with(monkeypatch):
         monkeypatch.setattr(rung, "unavailable", lambda: "refused: Permission denied")
     found = calibrate((blocking,), (4096,), reads=4)
     assert found.best == "kernel-stamp"
-    assert set(found.missing) == {"tracepoints", "switch-record", "witness"}
+    assert set(found.missing) == {"function-graph", "tracepoints", "switch-record", "witness"}
     check(found, 4)
     assert {(row.rung, row.against) for row in found.series[0].rows} <= {("clock", "kernel-stamp")}
 

@@ -4,9 +4,9 @@ A rung has a NAME and says through `unavailable()` why this machine lacks it. A 
 those of the lower ones; the best stamp of a moment is taken, never an average of several.
 """
 
-from iolab.recording.evidence import clock, kernel_stamp, switch_record, trace_points, witness
+from iolab.recording.evidence import clock, function_graph, kernel_stamp, switch_record, trace_points, witness
 
-RUNGS = (clock, kernel_stamp, witness, switch_record, trace_points)
+RUNGS = (clock, kernel_stamp, witness, switch_record, trace_points, function_graph)
 UNDISTURBING = (clock, kernel_stamp)  # what costs nothing while the thread reads, and needs nobody's leave
 INSIDE = (trace_points, switch_record)  # what happens within a call, the better one first
 BEST, ALL = "best", "all"
@@ -17,8 +17,8 @@ def rungs_up_to(name: str) -> tuple[list, dict[str, str]]:
     """The rungs that a run uses, and why others are missing: {name: reason}.
 
     "best" is what costs nothing and the better one of trace points and switch record that this machine allows; the
-    witness, which takes a CPU from the reader, is asked for by name. A named rung comes on top of what costs nothing;
-    "all" are all that there are here, each with its own view of the same run.
+    witness, which takes a CPU from the reader, and the function graph, which slows the copy down, are asked for by name.
+    A named rung comes on top of what costs nothing; "all" are all that there are here, each with its own view of the run.
     ValueError for a name that is none; RuntimeError when the very rung that was asked for is missing.
     """
     if name not in NAMES:

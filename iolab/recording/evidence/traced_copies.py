@@ -25,7 +25,7 @@ FOREIGN = -2  # another socket of the same program
 
 
 @dataclass
-class _Piece:
+class Piece:
     thread_id: int
     start_ns: int
     nbytes: int
@@ -41,10 +41,10 @@ class Copies:
 
     def __init__(self, ours: Threads, sockets: Sockets, files: dict[tuple[int, int], int], fds: list[int]) -> None:
         self._ours, self._sockets, self._files, self._fds = ours, sockets, files, fds
-        self._open: dict[int, _Piece] = {}  # by thread
-        self._unnamed: dict[int, list[_Piece]] = {}  # ended, of a descriptor that is not known yet
+        self._open: dict[int, Piece] = {}  # by thread
+        self._unnamed: dict[int, list[Piece]] = {}  # ended, of a descriptor that is not known yet
         self._calls: dict[int, int] = {}  # the descriptor that a thread is reading, -1 for another call
-        self._pieces: list[_Piece] = []
+        self._pieces: list[Piece] = []
 
     def take(self, event: Event) -> None:
         """One more event, of any thread."""
@@ -53,12 +53,12 @@ class Copies:
         thread_id, fields = event.thread_id, event.fields
         if event.name == COPY:
             self._ends(event, exact=False)
-            self._open[thread_id] = _Piece(thread_id, event.ns, fields["len"], fields["skbaddr"])
+            self._open[thread_id] = Piece(thread_id, event.ns, fields["len"], fields["skbaddr"])
         elif event.name == PAGES:
             self._ends(event, exact=False)
             fd = self._files.get((fields["s_dev"], fields["i_ino"]))
             if fd is not None:
-                self._open[thread_id] = _Piece(thread_id, event.ns, 0, None, fd)
+                self._open[thread_id] = Piece(thread_id, event.ns, 0, None, fd)
         elif event.name == COPIED:
             self._ends(event, exact=True)
             self._belong(thread_id, self._named(fields))
@@ -77,6 +77,10 @@ class Copies:
             self._belong(thread_id, self._calls.pop(thread_id, -1))
         elif thread_id in self._open and self._open[thread_id].skb is None:  # of a file: anything else ends it
             self._ends(event, exact=False)
+
+    def open_of(self, thread_id: int) -> Piece | None:
+        """The piece that a thread is copying at the moment; whose it is may come out later."""
+        return self._open.get(thread_id)
 
     def _named(self, fields: dict) -> int:
         known = self._sockets.addresses or "sport" in fields or not self._sockets.number

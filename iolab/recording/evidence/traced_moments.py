@@ -17,6 +17,7 @@ from iolab.kernel.trace_format import Event
 from iolab.recording.evidence.traced_copies import ENTER, EXIT, Copies
 from iolab.recording.evidence.traced_devices import Devices
 from iolab.recording.evidence.traced_events import READY, READY_BEFORE_6_3
+from iolab.recording.evidence.traced_functions import FunctionCopies
 from iolab.recording.evidence.traced_scheduling import Scheduling, Threads, by_event
 from iolab.recording.evidence.traced_sockets import Sockets
 from iolab.recording.moment import Moment
@@ -100,7 +101,8 @@ def moments_of(
     """All moments in the order of time, and how often each thread was seen switched ("out" or "in", thread)."""
     ours = Threads(thread_ids, events)
     scheduling, copies = Scheduling(ours), Copies(ours, sockets, files, fds)
-    takers = (scheduling, copies, Calls(ours, fds), Arrivals(sockets), RingWork(ours, events), Devices())
+    functions = FunctionCopies(copies)
+    takers = (scheduling, copies, functions, Calls(ours, fds), Arrivals(sockets), RingWork(ours, events), Devices())
     for event in events:
         for taker in takers:
             taker.take(event)
