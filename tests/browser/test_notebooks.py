@@ -23,6 +23,10 @@ FIRST_FIGURE = ".jp-CodeCell .jp-RenderedImage img"
 # The page scrolls inside Lab, so that only a window as high as the notebook has all of it on a screenshot.
 HEIGHT = """() => 100 + Math.max(...Array.from(document.querySelectorAll('.jp-NotebookPanel *'))
   .map(element => element.scrollHeight))"""
+TO_THE_TOP = """() => new Promise(drawn => {
+  document.querySelectorAll('.jp-NotebookPanel *').forEach(element => { element.scrollTop = 0; });
+  requestAnimationFrame(() => requestAnimationFrame(drawn));
+})"""
 HIGHEST = 16_000  # pixels that chromium draws
 BROKEN = """() => Array.from(document.querySelectorAll('.jp-NotebookPanel img'))
   .filter(image => !image.complete || image.naturalWidth === 0).map(image => image.src.slice(0, 80))"""
@@ -79,6 +83,7 @@ def runs(browser, lab, served, screenshots) -> dict[str, Seen]:
             notebook.idle()
             seen[path.name] = look(notebook, time.monotonic() - begin)
             notebook.page.set_viewport_size({"width": 1280, "height": min(notebook.page.evaluate(HEIGHT), HIGHEST)})
+            notebook.page.evaluate(TO_THE_TOP)
             notebook.page.screenshot(path=screenshots / f"{path.stem}.png")
             under_way.pop(0)
             notebook.__exit__(None, None, None)
