@@ -10,7 +10,7 @@ Two facts that surprise:
 * An accept needs its socket beforehand: AcceptEx turns an empty one into a connection. And that one does not know where
   it comes from, getpeername fails, until it has been told (SO_UPDATE_ACCEPT_CONTEXT).
 
-A number is a socket where Winsock says so; else it is a file's descriptor, which only the C library knows.
+Sockets are numbered by the kernel, files by the C library: a number may be both. What Winsock knows is a socket.
 """
 
 import ctypes

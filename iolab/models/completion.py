@@ -101,6 +101,11 @@ class AsynchronousOperationProcessor(Protocol):
 
 def position(fd: int) -> int | None:
     """Where a file is read next; None for a stream, which has no position."""
+    if os.name == "nt":  # a socket's number may be a file's, too, whose position is none of its business
+        from iolab.kernel.iocp_operations import is_socket
+
+        if is_socket(fd):
+            return None
     try:
         return os.lseek(fd, 0, os.SEEK_CUR)
     except OSError:  # ESPIPE: a socket or a pipe

@@ -196,5 +196,5 @@ def connected(listener: socket.socket) -> socket.socket:
 
 def is_open(fd: int) -> bool:
     if WINDOWS:
-        return any(each.startswith(f"{fd} ") for each in open_numbers())
+        return f"{fd} -> socket" in open_numbers()  # a file may have that number, too
     return os.path.islink(f"/proc/self/fd/{fd}")
