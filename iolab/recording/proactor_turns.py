@@ -73,7 +73,8 @@ class NotedProcessor(IoUringProcessor):
         kernel, last = info.ring_info(self._ring.fd), self._ring._serial
         put = range(last - queues.unsubmitted + 1, last + 1)
         # The buffers are lent with the first receive. How many are left only a kernel from 6.8 on says.
-        buffers = [self._received.free(), self._pool[0]] if self._received else None
+        received = self._requests.received
+        buffers = [received.free(), POOL[0]] if received else None
         return {
             "sq": [sq_head, sq_tail, queues.sq_entries], "cq": [cq_head, cq_tail, queues.cq_entries],
             "sqes": [self.described(run, user_data) for user_data in put],
