@@ -154,7 +154,7 @@ IMPORTABLE = [name for name in MODULES if not name.endswith("__main__") and (MAT
 
 def test_every_file_imports_where_unix_is_missing():
     program = f"""
-import importlib, sys
+import asyncio, importlib, sys  # asyncio asks os.sysconf where a socket has sendmsg, which Windows' has not
 {"import matplotlib.figure, matplotlib.backends.backend_agg, PIL.Image" if MATPLOTLIB else ""}
 for module, names in {ABSENT!r}.items():
     module = importlib.import_module(module)
