@@ -161,7 +161,7 @@ IMPORTABLE = [
 
 def test_every_file_imports_where_unix_is_missing():
     program = f"""
-import importlib, sys
+import asyncio, importlib, sys  # asyncio asks os.sysconf where a socket has sendmsg, which Windows' has not
 {"import matplotlib.figure, matplotlib.backends.backend_agg, PIL.Image" if MATPLOTLIB else ""}
 {"import anywidget, asyncio" if ANYWIDGET else ""}
 for module, names in {ABSENT!r}.items():
