@@ -78,6 +78,8 @@ def parts_of(moments: list[Moment], start: Stamp, end: Stamp, ready: Stamp | Non
             if state == "blocked" and ready and since.ns < ready.ns < moment.ns:  # nobody saw the waking itself
                 change("runnable", ready, ready.source)
             change("call", at, moment.source)
+        elif moment.kind == "switched-in" and moment.earliest_ns <= start.ns:
+            continue  # not seen but deduced; and whoever made this call had a CPU already
         elif moment.kind in SWITCHES and state == "call":  # it was never seen falling asleep
             return []
         elif moment.kind == "copy-start":
