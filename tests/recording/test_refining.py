@@ -17,7 +17,7 @@ from iolab.recording.stamp import Stamp, exact
 from iolab.recording.timeline import APPLICATION
 from tests.left_behind import nothing_left_behind
 from tests.recording.test_helpers import HELPED
-from tests.tracing import needs_tracefs
+from tests.tracing import needs_data_ready
 
 THREAD, FD = 7, 5
 
@@ -122,7 +122,7 @@ def test_whatever_was_seen_the_parts_cover_the_call_without_a_gap(seen):
 def must_be_there(rung) -> None:
     """Skip where the machine lacks a rung. On CI root must have it; but a witness needs a CPU that nobody else wants."""
     if rung is trace_points:
-        needs_tracefs()
+        needs_data_ready()
     if reason := rung.unavailable():
         (pytest.fail if os.environ.get("CI") and os.geteuid() == 0 and rung is not witness else pytest.skip)(reason)
 
