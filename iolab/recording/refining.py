@@ -10,6 +10,7 @@ believed; without any the call is left to the rules of thread_lane.
 """
 
 from bisect import bisect_left, bisect_right
+from dataclasses import replace
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -90,6 +91,8 @@ def parts_of(moments: list[Moment], start: Stamp, end: Stamp, ready: Stamp | Non
             change("call", at, moment.source)
     if state in ("blocked", "copy"):  # it returned all the same: something is missing
         return []
+    if state == "runnable":  # nobody saw it get a CPU; it had one when it returned
+        by, end = f"{by}; until the return: an upper bound", replace(end, earliest_ns=since.ns)
     change("", end, "clock")
     return _joined(parts)
 

@@ -80,6 +80,13 @@ def test_the_copy_proves_a_switch_that_was_never_seen():
     assert ("copy", 530, 560) in states(seen)
 
 
+def test_where_nobody_saw_it_get_a_cpu_runnable_until_the_return_is_an_upper_bound():
+    parts = parts_of(SLEEP_AND_COPY[:2], exact(100), exact(600), None)
+    assert [(part.state, part.end.ns) for part in parts] == [("call", 110), ("blocked", 500), ("runnable", 600)]
+    assert parts[-1].evidence.endswith("until the return: an upper bound")
+    assert (parts[-1].end.earliest_ns, parts[-1].end.latest_ns) == (500, 600)
+
+
 def test_a_switch_that_is_only_deduced_and_may_lie_before_the_call_says_nothing_of_it():
     deduced = moment("switched-in", 530)._replace(earliest_ns=90)
     assert states([deduced, *SLEEP_AND_COPY[3:]]) == [("call", 100, 530), ("copy", 530, 560), ("call", 560, 600)]
