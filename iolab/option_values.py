@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from iolab.models import MODELS
 from iolab.recording.recordings import RECORDABLE
 
 
@@ -39,6 +40,13 @@ def new_file(text: str) -> Path:
     if path.exists():
         raise argparse.ArgumentTypeError(f"cannot create {text}: it is there already")
     return path
+
+
+def model(text: str):
+    """One of the models, by its name."""
+    if text not in (names := [each.NAME for each in MODELS]):
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, not {text!r}")
+    return MODELS[names.index(text)]
 
 
 def recordable(text: str) -> str:
