@@ -21,9 +21,9 @@ LIMIT_S = 120  # what is run so takes a few seconds
 
 
 def run_alone(module: str, options: dict) -> str:
-    """What `python -m module` answers to `options`: a JSON text. OSError if it tells of one, RuntimeError if it died.
+    """What `python -m module` answers to `options`: a JSON text.
 
-    subprocess.TimeoutExpired if it does not end; then it is ended.
+    OSError if it tells of one, RuntimeError if it died, or was not done within LIMIT_S; then it is ended.
     """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
     # -P: a file of the current folder that is named like a module is not to be imported instead.
@@ -33,9 +33,11 @@ def run_alone(module: str, options: dict) -> str:
     ) as child:
         try:
             answer, complaint = child.communicate(timeout=LIMIT_S)
-        except BaseException:
+        except BaseException as error:
             child.terminate()
             child.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise RuntimeError(f"{module} was not done within {LIMIT_S} s") from None
             raise
     if child.returncode:
         last = (complaint.strip().splitlines() or ["it said nothing"])[-1]

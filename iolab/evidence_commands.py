@@ -10,12 +10,13 @@ def calibrate(options) -> None:
 
     from iolab.drawing.calibration_figure import draw_calibration
     from iolab.drawing.calibration_table import report
+    from iolab.models import blocking
     from iolab.recording import calibration
 
-    with tqdm(
-        total=options.reads * len(calibration.SIZES), desc="reads", unit="read", leave=False, disable=None
-    ) as bar:
-        found = calibration.calibrate(reads=options.reads, progress=bar.update)
+    models = options.models or [blocking]
+    total = options.reads * len(models) * len(options.bytes)
+    with tqdm(total=total, desc="reads", unit="read", leave=False, disable=None) as bar:
+        found = calibration.calibrate(models, options.bytes, options.reads, bar.update)
     print(report(found))
     if options.json:
         options.json.write_text(found.to_json() + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from iolab.models import MODELS
 from iolab.recording.recordings import RECORDABLE
 
 
@@ -57,6 +58,13 @@ def notebooks(text: str) -> Path:
     if not any(path.glob("*.ipynb")):
         raise argparse.ArgumentTypeError(f"must be a folder with notebooks (*.ipynb), not {text!r}")
     return path
+
+
+def model(text: str):
+    """One of the models, by its name."""
+    if text not in (names := [each.NAME for each in MODELS]):
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, not {text!r}")
+    return MODELS[names.index(text)]
 
 
 def recordable(text: str) -> str:

@@ -5,8 +5,8 @@ import argparse
 from iolab.aio_demo import WAYS
 from iolab.bench_options import add_bench
 from iolab.models import MODELS, asynchronous_iocp
-from iolab.option_values import folder, new_file, new_folder, notebooks, number, recordable, writable
-from iolab.recording.calibration import MOST_READS
+from iolab.option_values import folder, model, new_file, new_folder, notebooks, number, recordable, writable
+from iolab.recording.calibration import MOST_READS, SIZES
 from iolab.recording.evidence import BEST, NAMES
 from iolab.recording.recordings import RECORDABLE
 from iolab.recording.scenario import MAX_BYTES, MAX_DELAY_MS, MAX_SENDERS, TRANSPORTS
@@ -34,8 +34,8 @@ def command_line() -> argparse.ArgumentParser:
         description="Run one model; print the sentence and the table; save what is asked for.",
         epilog="example: iolab timeline epoll --wait-ms 100 --png epoll.png",
     )  # fmt: skip
-    timeline.add_argument("model", metavar="MODEL", choices=[model.NAME for model in (*MODELS, asynchronous_iocp)],
-                          help=", ".join(model.NAME for model in (*MODELS, asynchronous_iocp)))  # fmt: skip
+    timeline.add_argument("model", metavar="MODEL", choices=[each.NAME for each in (*MODELS, asynchronous_iocp)],
+                          help=", ".join(each.NAME for each in (*MODELS, asynchronous_iocp)))  # fmt: skip
     timeline.add_argument(
         "--perfetto", type=writable, metavar="F",
         help="save a trace for ui.perfetto.dev: Chrome's JSON if F ends in .json, else Perfetto's own (.pftrace)",
@@ -72,9 +72,16 @@ def command_line() -> argparse.ArgumentParser:
     calibrate = commands.add_parser(
         "calibrate", help="how good each rung of evidence is here",
         description="The error of each rung of evidence against the best one here, and what tracing costs: two tables.",
-        epilog="example: iolab calibrate --reads 50 --png calibration.png",
+        epilog="example: iolab calibrate blocking epoll --reads 50 --png calibration.png",
     )  # fmt: skip
-    calibrate.add_argument("--reads", type=number(1, MOST_READS), default=200, help="of each size (default 200)")
+    calibrate.add_argument("models", nargs="*", type=model, metavar="MODEL", help="those that read (default: blocking)")
+    calibrate.add_argument(
+        "--reads", type=number(1, MOST_READS), default=200, help="of each model and size (default 200)"
+    )
+    calibrate.add_argument(
+        "--bytes", nargs="+", type=number(1, MAX_BYTES), default=SIZES, metavar="N",
+        help=f"the sizes (default {' and '.join(map(str, SIZES))})",
+    )  # fmt: skip
     calibrate.add_argument("--json", type=writable, metavar="F", help="save every error of every read as JSON")
     calibrate.add_argument("--png", type=writable, metavar="F", help="save the figure as PNG")
     copies = commands.add_parser(

@@ -363,6 +363,14 @@ def test_calibrate_prints_both_tables_and_saves_every_error_and_the_figure(tmp_p
     assert "the sender's bracket holds the moment of" in remarks
 
 
+def test_calibrate_takes_models_and_sizes(tmp_path):
+    file = tmp_path / "calibration.json"
+    iolab("calibrate", "epoll", "threads", "--reads", 2, "--bytes", 4096, 100_000, "--json", file)
+    series = json.loads(file.read_text("utf-8"))["series"]
+    asked = [(each["model"], each["nbytes"], each["reads"]) for each in series]
+    assert asked == [(model, nbytes, 2) for model in ("epoll", "threads") for nbytes in (4096, 100_000)]
+
+
 @pytest.mark.parametrize("command", ["calibrate", "allow-tracing"])
 def test_help_of_what_concerns_evidence_has_an_example(command):
     done = iolab(command, "--help")
@@ -376,6 +384,8 @@ def test_help_of_what_concerns_evidence_has_an_example(command):
     [
         (("calibrate", "--reads", "0"), "--reads"),
         (("calibrate", "--reads", "many"), "--reads"),
+        (("calibrate", "blockng"), "'blockng'"),
+        (("calibrate", "--bytes", "0"), "--bytes"),
         (("calibrate", "--json", "/no/such/folder/f"), "--json"),
         (("calibrate", "--png", "/"), "--png"),
         (("allow-tracing", "--apply", "--undo"), "--undo"),

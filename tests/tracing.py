@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from iolab.kernel import delegation
+from iolab.kernel import delegation, tracefs
 from iolab.kernel.trace_instances import root, where
 
 NOBODY = "nobody"
@@ -24,6 +24,14 @@ def needs_tracefs() -> None:
         if am_root and os.environ.get("CI"):
             pytest.fail(f"root on CI must be able to trace: {reason}")
         pytest.skip(reason)
+
+
+def needs_data_ready() -> None:
+    """Skip where the kernel has no trace point for data that has come (Linux 6.3): there the rung refuses to be used."""
+    needs_tracefs()
+    with tracefs.opened() as instance:
+        if not instance.has("sock/sk_data_ready"):
+            pytest.skip("this kernel has no sock/sk_data_ready")
 
 
 def needs_root() -> None:

@@ -26,7 +26,7 @@ LOOKS = {
     "blocked": Look("#DDDDDD", "//", "asleep in a call"),
     "runnable": Look("#F0E442", "..", "woken, waits for a CPU"),
     "handover": Look("#E8B48C", "\\\\", "handover: wake-up, or wake-up + copy not told apart"),
-    "copy": Look("#D55E00", "", "copy (by the clock: a call with bytes, never asleep)"),
+    "copy": Look("#D55E00", "", "copy (by the clock alone: a whole call, never asleep)"),
 }
 
 # Ready says "you may call", complete says "it is done": the heads differ.

@@ -3,6 +3,7 @@
     field:pid_t prev_pid;  offset:24;  size:4;  signed:1;      "prev_pid", 4 bytes from byte 24 on, with a sign
     field:char prev_comm[16];                                  text, filled up with zero bytes
     field:__data_loc char[] name;                              where the text lies: length << 16 | offset
+    field:guid_t fru_id;     offset:25;  size:16;              neither a number nor a text: its bytes, as they are
 
 Two facts that surprise:
 * No layout is promised. Numbers, offsets, sometimes sizes differ between kernels, and the file is the only authority:
@@ -90,7 +91,9 @@ def _code(type_name: str, array: str, nbytes: int, signed: bool) -> str | None:
         count = int(array[1:-1]) if array and array[1:-1].isdigit() else 0
         each = nbytes // count if count else 0
         return f"{count}{_CODES[each][signed]}" if each in _CODES else None
-    return _CODES[nbytes][signed] if nbytes in _CODES else None
+    if nbytes in _CODES:
+        return _CODES[nbytes][signed]
+    return f"{nbytes}s" if nbytes else None  # a structure of the kernel's own: its bytes
 
 
 def _text(raw: bytes) -> str:

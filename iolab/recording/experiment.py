@@ -25,7 +25,7 @@ from iolab.recording.observers import NEVER_SENT, Observers, buffer_for, last_re
 from iolab.recording.scenario import Scenario
 from iolab.recording.sender import payload
 from iolab.recording.senders import Senders
-from iolab.recording.stream import Stream, before_the_end, in_the_order, overslept
+from iolab.recording.stream import Stream, before_the_end, closed_ns, in_the_order, overslept
 from iolab.recording.timeline import KERNEL, PEER, Timeline
 
 MOST_DISCARDED = 3  # in a row; the next is taken as it is
@@ -119,7 +119,7 @@ def observe(model, scenario: Scenario, evidence: str | tuple = BEST, work=None, 
         suffix = f"-{number + 1}" if len(fds) > 1 else ""
         lanes, low_water = (PEER + suffix, KERNEL + suffix), channels[number].low_water
         nbytes, content = bytes_of(fd, calls), contents[number]
-        traced = last_ready(moments, fd) if nbytes == delivery.nbytes else None
+        traced = last_ready(moments, fd, closed_ns(sent[number])) if nbytes == delivery.nbytes else None
         streams[fd] = Stream(lanes, delivery.nbytes, low_water, sent[number], received[number], traced=traced)
         if content[:nbytes] != payload(nbytes) or content.count(NEVER_SENT) != delivery.nbytes - nbytes:
             raise RuntimeError(f"{model.NAME} returned {nbytes} bytes that are not the ones that were sent")

@@ -60,7 +60,10 @@ class Observers:
         return counts
 
 
-def last_ready(moments: list[Moment], fd: int) -> Stamp | None:
-    """When the kernel said for the last time that bytes of a descriptor are ready, by its own trace points."""
-    ready = [each for each in moments if each.kind == "data-ready" and each.fd == fd]
+def last_ready(moments: list[Moment], fd: int, closed_ns: int) -> Stamp | None:
+    """When the kernel said for the last time that bytes of a descriptor are ready, by its own trace points.
+
+    The end of a stream is "data ready", too: what comes after the sender's close, at `closed_ns`, is no bytes.
+    """
+    ready = [each for each in moments if each.kind == "data-ready" and each.fd == fd and each.ns < closed_ns]
     return Stamp(ready[-1].ns, ready[-1].earliest_ns, ready[-1].latest_ns, trace_points.NAME) if ready else None

@@ -10,6 +10,7 @@ believed; without any the call is left to the rules of thread_lane.
 """
 
 from bisect import bisect_left, bisect_right
+from dataclasses import replace
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -78,6 +79,8 @@ def parts_of(moments: list[Moment], start: Stamp, end: Stamp, ready: Stamp | Non
             if state == "blocked" and ready and since.ns < ready.ns < moment.ns:  # nobody saw the waking itself
                 change("runnable", ready, ready.source)
             change("call", at, moment.source)
+        elif moment.kind == "switched-in" and moment.earliest_ns <= start.ns:
+            continue  # not seen but deduced; and whoever made this call had a CPU already
         elif moment.kind in SWITCHES and state == "call":  # it was never seen falling asleep
             return []
         elif moment.kind == "copy-start":
@@ -88,6 +91,8 @@ def parts_of(moments: list[Moment], start: Stamp, end: Stamp, ready: Stamp | Non
             change("call", at, moment.source)
     if state in ("blocked", "copy"):  # it returned all the same: something is missing
         return []
+    if state == "runnable":  # nobody saw it get a CPU; it had one when it returned
+        by, end = f"{by}; until the return: an upper bound", replace(end, earliest_ns=since.ns)
     change("", end, "clock")
     return _joined(parts)
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from iolab.calls import Call
 from iolab.recording.evidence import clock, kernel_stamp
+from iolab.recording.evidence.kernel_stamp import FAR
 from iolab.recording.senders import Sent
 from iolab.recording.stamp import Stamp, exact
 from iolab.recording.timeline import Link, Span
@@ -75,11 +76,16 @@ def peer_and_queue(stream: Stream, reads: list[Call]) -> tuple[list[Span], list[
     return spans, links[-1:]
 
 
+def closed_ns(sends: list[Sent]) -> int:
+    """When the sender ended the stream; far in the future if it did not."""
+    return min((sent.before_ns for sent in sends if not sent.nbytes), default=FAR)
+
+
 def overslept(stream: Stream, takes: list[Call], asynchronous: bool) -> bool:
     """Whether a read began before the last byte was sent, and came back only when the sender ended the stream."""
     last = max((sent.before_ns for sent in stream.sends if sent.nbytes), default=0)
-    end = min((sent.before_ns for sent in stream.sends if not sent.nbytes), default=None)
-    if end is None or stream.low_water == 1 or sum(sent.nbytes for sent in stream.sends) < stream.wanted:
+    end = closed_ns(stream.sends)
+    if end == FAR or stream.low_water == 1 or sum(sent.nbytes for sent in stream.sends) < stream.wanted:
         return False
     return any(take.end_ns >= end and (asynchronous or (take.slept and take.start_ns < last)) for take in takes)
 
@@ -93,7 +99,7 @@ def in_the_order(delays_ms: list[float], streams: Iterable[Stream]) -> bool:
 
 def before_the_end(received: Stamp | None, sends: list[Sent]) -> bool:
     """Whether a receive time stamp is that of data, and not of the segment that ended the stream."""
-    return received is not None and all(sent.nbytes or received.latest_ns < sent.before_ns for sent in sends)
+    return received is not None and received.latest_ns < closed_ns(sends)
 
 
 def _taken_ns(reads: list[Call], offset: int) -> int:
@@ -103,4 +109,4 @@ def _taken_ns(reads: list[Call], offset: int) -> int:
         total += read.nbytes or 0
         if total > offset:
             return read.end_ns
-    return 1 << 62
+    return FAR

@@ -159,6 +159,21 @@ def test_every_format_of_this_kernel_is_understood_up_to_its_last_byte():
             assert set(sized) - set(known.fields) <= {name for name in sized if sized.count(name) > 1}, file
 
 
+def test_a_field_that_is_a_structure_is_its_bytes_and_those_after_it_are_read_too():
+    text = (  # ras/extlog_mem_event of Linux 6.1, without some of its fields
+        "name: extlog_mem_event\nID: 1228\nformat:\n"
+        "\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n"
+        "\tfield:guid_t fru_id;\toffset:25;\tsize:16;\tsigned:0;\n"
+        "\tfield:__data_loc char[] fru_text;\toffset:44;\tsize:4;\tsigned:1;\n"
+        "\tfield:struct cper_mem_err_compact data;\toffset:48;\tsize:55;\tsigned:0;\n"
+    )
+    name, data = b"DIMM 3\0", bytes(range(100, 155))
+    head = struct.pack("=HBBi17x", 1228, 0, 0, 77) + bytes(range(16))
+    record = head + bytes(3) + struct.pack("=I", len(name) << 16 | 103) + data + name
+    known = EventFormat("ras/extlog_mem_event", text).event(5, 0, record)
+    assert known.fields == {"common_pid": 77, "fru_id": bytes(range(16)), "fru_text": "DIMM 3", "data": data}
+
+
 def test_a_text_that_is_no_format_or_no_page_is_refused():
     with pytest.raises(ValueError, match="no format of"):
         EventFormat("a/b", "nothing")

@@ -26,7 +26,7 @@ from iolab.recording.senders import Sent
 from iolab.recording.stamp import Stamp
 from iolab.recording.stream import Stream
 from tests.left_behind import nothing_left_behind
-from tests.tracing import instances, needs_tracefs
+from tests.tracing import instances, needs_data_ready
 
 READER, FD, NBYTES = 77, 5, 1001
 TRACED = (  # kind, time: one read that sleeps and copies in two pieces
@@ -319,7 +319,7 @@ def check(found: Calibration, reads: int) -> None:
 
 
 def test_a_small_calibration_by_trace_points_is_whole_and_leaves_nothing():
-    needs_tracefs()
+    needs_data_ready()
     assert trace_points.unavailable() is None
     told, before = [], instances()
     with nothing_left_behind():
@@ -356,7 +356,7 @@ def test_a_machine_without_trace_points_says_what_it_compares_with(monkeypatch):
 def test_an_asynchronous_model_is_measured_by_what_its_copies_show():
     if reason := asynchronous_io_uring.unavailable():
         pytest.skip(reason)
-    needs_tracefs()
+    needs_data_ready()
     found = calibrate((asynchronous_io_uring,), (65536,), reads=4)
     check(found, 4)
     assert {row.boundary for row in found.series[0].rows} <= {"data ready", "copy starts", "copy ends"}

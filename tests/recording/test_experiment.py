@@ -17,6 +17,7 @@ from iolab.recording.invariants import violations
 from iolab.recording.scenario import Delivery, Scenario, many_reads, one_read
 from iolab.recording.timeline import APPLICATION, PEER
 from tests.left_behind import children, nothing_left_behind
+from tests.tracing import needs_data_ready
 
 MiB = 1 << 20
 every_model = pytest.mark.parametrize(
@@ -268,6 +269,16 @@ def test_senders_that_begin_in_another_order_than_asked_are_discarded_and_asked_
     assert facts["discarded"] == len(runs) - 1 >= 1
     late, early = (each["ready"]["ns"] for each in facts["deliveries"])
     assert early < late
+
+
+def test_the_end_of_a_stream_is_not_the_moment_at_which_its_bytes_were_ready():
+    """The second stream is complete at 50 ms, and ends while the reader still sleeps at the first."""
+    needs_data_ready()
+    facts = run(blocking, many_reads((250, 50), 1000), evidence="tracepoints").facts
+    for delivery in facts["deliveries"]:
+        assert delivery["ready"]["source"] == "tracepoints"
+        bracket = next(each for each in delivery["ready_stamps"] if each["source"] == "sender's bracket")
+        assert bracket["earliest_ns"] <= delivery["ready"]["ns"] <= bracket["latest_ns"]
 
 
 def test_typical_is_one_of_the_runs():

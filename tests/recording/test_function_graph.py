@@ -139,12 +139,13 @@ def test_the_users_own_list_is_told_where_the_machines_may_not_be_read(tmp_path,
     assert said == "available_tracers: function nop: no function_graph (CONFIG_FUNCTION_GRAPH_TRACER)"
 
 
-def test_on_a_kernel_before_6_3_the_trace_points_pass_their_self_test_without_data_ready(monkeypatch):
+def test_a_kernel_before_6_3_is_told_what_it_lacks_and_of_the_function_graph_the_same(monkeypatch):
     needs_tracefs()
     has, ready = tracefs.Instance.has, "sock/sk_data_ready"
     monkeypatch.setattr(trace_points, "_passed", set())
     monkeypatch.setattr(tracefs.Instance, "has", lambda self, event: event != ready and has(self, event))
-    assert trace_points.unavailable() is None
+    said = f"this kernel lacks the trace points {ready}; it is there since Linux 6.3"
+    assert trace_points.unavailable() == function_graph.unavailable() == said
 
 
 def test_it_is_a_rung_of_its_own_by_name_and_never_taken_by_itself(monkeypatch):

@@ -31,7 +31,7 @@ from iolab.recording.senders import Sent
 from iolab.recording.stream import Stream
 from iolab.recording.timeline import APPLICATION
 from tests.left_behind import nothing_left_behind
-from tests.tracing import needs_tracefs
+from tests.tracing import needs_data_ready
 
 HELPED = (asynchronous_threads, asynchronous_posix_aio)
 MANNERS = ("default", "defer-taskrun", "async", "sqpoll")
@@ -183,7 +183,7 @@ def test_without_any_sign_it_is_not_known_who_copied(monkeypatch):
 
 
 def test_trace_points_know_the_copiers_even_if_proc_shows_nothing(monkeypatch):
-    needs_tracefs()
+    needs_data_ready()
     monkeypatch.setattr(experiment, "could_tell", lambda *_: False)
     monkeypatch.setattr(experiment, "helpers_of", lambda *_: [])
     timeline = run(asynchronous_posix_aio, many_reads((90, 60, 30), 1000), "tracepoints")

@@ -17,7 +17,7 @@ from iolab.recording.stamp import Stamp, exact
 from iolab.recording.timeline import APPLICATION
 from tests.left_behind import nothing_left_behind
 from tests.recording.test_helpers import HELPED
-from tests.tracing import needs_tracefs
+from tests.tracing import needs_data_ready
 
 THREAD, FD = 7, 5
 
@@ -80,6 +80,21 @@ def test_the_copy_proves_a_switch_that_was_never_seen():
     assert ("copy", 530, 560) in states(seen)
 
 
+def test_where_nobody_saw_it_get_a_cpu_runnable_until_the_return_is_an_upper_bound():
+    parts = parts_of(SLEEP_AND_COPY[:2], exact(100), exact(600), None)
+    assert [(part.state, part.end.ns) for part in parts] == [("call", 110), ("blocked", 500), ("runnable", 600)]
+    assert parts[-1].evidence.endswith("until the return: an upper bound")
+    assert (parts[-1].end.earliest_ns, parts[-1].end.latest_ns) == (500, 600)
+
+
+def test_a_switch_that_is_only_deduced_and_may_lie_before_the_call_says_nothing_of_it():
+    deduced = moment("switched-in", 530)._replace(earliest_ns=90)
+    assert states([deduced, *SLEEP_AND_COPY[3:]]) == [("call", 100, 530), ("copy", 530, 560), ("call", 560, 600)]
+    assert states([deduced._replace(earliest_ns=110), *SLEEP_AND_COPY[3:]]) == []
+    asleep = states([deduced, *SLEEP_AND_COPY[3:]], state="blocked")  # a helper, asked while it slept
+    assert asleep == [("blocked", 100, 530), ("copy", 530, 560), ("call", 560, 600)]
+
+
 def test_the_best_rung_is_taken_whole_and_never_mixed():
     traced, witnessed = moment("copy-start", 530, fd=FD), moment("copy-start", 533, "witness", 0, FD)
     assert best_of([witnessed, traced], ("copy-start",)) == [traced]
@@ -114,7 +129,7 @@ def test_whatever_was_seen_the_parts_cover_the_call_without_a_gap(seen):
 def must_be_there(rung) -> None:
     """Skip where the machine lacks a rung. On CI root must have it; but a witness needs a CPU that nobody else wants."""
     if rung is trace_points:
-        needs_tracefs()
+        needs_data_ready()
     if reason := rung.unavailable():
         (pytest.fail if os.environ.get("CI") and os.geteuid() == 0 and rung is not witness else pytest.skip)(reason)
 

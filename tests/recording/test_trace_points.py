@@ -21,7 +21,7 @@ from iolab.recording.scenario import many_reads, one_read
 from tests.left_behind import nothing_left_behind
 from tests.recording.traced import Traced, traced_experiments
 from tests.streams import every_variant
-from tests.tracing import NOBODY, as_nobody, instances, lent_folder, needs_root, needs_tracefs
+from tests.tracing import NOBODY, as_nobody, instances, lent_folder, needs_data_ready, needs_root
 
 MIB = 1 << 20
 HEAVY = bool(os.environ.get("IOLAB_HEAVY"))
@@ -31,7 +31,7 @@ CHAIN = ("call-enter", "switched-out", "data-ready", "waking", "switched-in", "c
 
 @pytest.fixture(autouse=True)
 def tracing():
-    needs_tracefs()
+    needs_data_ready()
     before = instances()
     yield
     assert instances() == before

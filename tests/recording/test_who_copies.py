@@ -18,7 +18,7 @@ from iolab.recording.way_to_read import DIRECT, HIT, MISS, SOCKET, Way
 from iolab.recording.ways_to_read import WAYS
 from iolab.recording.who_copies import Copier, judged, who_copies
 from tests.left_behind import nothing_left_behind
-from tests.tracing import instances, needs_tracefs
+from tests.tracing import instances, needs_data_ready
 
 MIB = 1 << 20
 NBYTES = 4 * MIB
@@ -120,7 +120,7 @@ EXPECTED = {  # io_uring(7), io_uring_setup(2), aio(7), open(2); and no manual s
 
 @pytest.mark.parametrize("name", NAMED)
 def test_trace_points_name_the_copier_of_which_the_manual_speaks_and_page_faults_do_not_contradict(name, tmp_path):
-    needs_tracefs()
+    needs_data_ready()
     way = NAMED[name]
     if reason := way.unavailable():
         pytest.skip(reason)

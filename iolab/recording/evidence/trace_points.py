@@ -117,7 +117,8 @@ def unavailable() -> str | None:
 def _lacking() -> str | None:
     with tracefs.opened() as instance:
         missing = [event for event in REQUIRED if not instance.has(event)]
-    return f"this kernel lacks the trace points {', '.join(missing)}" if missing else None
+    since = "; it is there since Linux 6.3" if missing == [READY] else ""
+    return f"this kernel lacks the trace points {', '.join(missing)}{since}" if missing else None
 
 
 def of_a_read(kind: type[Observer]) -> tuple[list[Moment], Observer]:
@@ -136,8 +137,6 @@ def of_a_read(kind: type[Observer]) -> tuple[list[Moment], Observer]:
 def _problem(read: list[Moment], observer: Observer) -> str | None:
     """What is wrong with the trace of a read, if anything."""
     kinds = [each.kind for each in read]
-    if READY in observer.missing:  # before Linux 6.3 only a wake-up tells, and this read does not sleep
-        kinds.append("data-ready")
     if absent := [kind for kind in CHAIN if kind not in kinds]:
         where_else = "; a container has other numbers for its threads" if CHAIN[0] in absent else ""
         return f"self-test: of a read that was traced no {', '.join(absent)} was seen{where_else}"

@@ -20,11 +20,11 @@ from pathlib import Path
 from iolab.kernel.tracefs import Instance
 from iolab.recording.evidence.traced_sockets import RECEIVED, Sockets
 
+READY, READY_BEFORE_6_3, PAGES = "sock/sk_data_ready", "tcp/tcp_probe", "filemap/mm_filemap_get_pages"
 REQUIRED = (
     "raw_syscalls/sys_enter", "raw_syscalls/sys_exit", "sched/sched_switch", "sched/sched_waking",
-    "skb/skb_copy_datagram_iovec", "tcp/tcp_rcv_space_adjust",
+    "skb/skb_copy_datagram_iovec", "tcp/tcp_rcv_space_adjust", READY,
 )  # fmt: skip
-READY, READY_BEFORE_6_3, PAGES = "sock/sk_data_ready", "tcp/tcp_probe", "filemap/mm_filemap_get_pages"
 MOST_THREADS = 40  # a filter is a text of at most one page
 BORN_MEANWHILE = 1000  # threads of the whole machine, in one run
 FIRST_ID = 300  # where numbers begin anew: RESERVED_PIDS, linux/pid.c
