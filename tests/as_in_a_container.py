@@ -85,6 +85,13 @@ def leave_the_machine() -> None:
         asked(f"mount {place}", libc.mount(b"none", place.encode(), b"tmpfs", ctypes.c_ulong(0), None))
 
 
+def refuse() -> None:
+    """From here on this process and its children are refused the calls in REFUSED."""
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    program = Program(len(FILTER) // 8, FILTER)
+    asked("prctl", libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(SECCOMP_MODE_FILTER), ctypes.byref(program)))
+
+
 def contain(command: list[str], home: str) -> None:
     """In the child: give up all of it, then become the command."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -93,9 +100,7 @@ def contain(command: list[str], home: str) -> None:
         leave_the_machine()
     except OSError as refusal:
         print(f"as in a container, but with this user's own number and network: {refusal}", file=sys.stderr)
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
-    program = Program(len(FILTER) // 8, FILTER)
-    asked("prctl", libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(SECCOMP_MODE_FILTER), ctypes.byref(program)))
+    refuse()
     os.environ.pop("CI", None)
     os.environ |= {"HOME": home, "IN_A_CONTAINER": "1"}
     os.execvp(command[0], command)

@@ -324,10 +324,11 @@ def test_help_has_an_example(command):
 
 
 def test_what_the_machine_refuses_is_one_line_with_the_kernels_reason_and_exit_code_1():
-    command = [sys.executable, ROOT / "tests" / "as_in_a_container.py", sys.executable, "-m", "iolab"]
-    command += ["serve", "proactor", "--completions", "io-uring"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False,
-                         env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
+    program = "import sys; from iolab.command_line import main; from tests.as_in_a_container import refuse; refuse(); sys.exit(main())"
+    run = subprocess.run(
+        [sys.executable, "-c", program, "serve", "proactor", "--completions", "io-uring"],
+        capture_output=True, text=True, timeout=60, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
     assert run.stderr.startswith("iolab: io-uring: io_uring_setup: Operation not permitted")
 
