@@ -4,10 +4,13 @@ import re
 import shutil
 import subprocess
 import tomllib
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import nbformat
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.link_to_binder import address_of, link, put
 
@@ -36,26 +39,52 @@ def test_binder_installs_what_the_notebooks_need_and_no_tests():
     assert any(name.startswith("jupyterlab") for name in extras["notebooks"])
 
 
+def installed(name: str, extras: frozenset[str], found: dict[str, Distribution]) -> dict[str, Distribution]:
+    """Adds to `found` what pip installs for `name[extras]` on this machine."""
+    found[canonicalize_name(name)] = distribution(name)
+    for requirement in map(Requirement, distribution(name).requires or ()):
+        needed = any(
+            requirement.marker is None or requirement.marker.evaluate({"extra": extra}) for extra in extras | {""}
+        )
+        if needed and (requirement.extras or canonicalize_name(requirement.name) not in found):
+            installed(requirement.name, frozenset(requirement.extras), found)
+    return found
+
+
+def test_what_it_installs_stays_within_the_budget(capsys):
+    pytest.importorskip("anywidget", reason="anywidget is not installed: pip install '.[notebooks]'")
+    stated = (ROOT / "binder" / "README.md").read_text(encoding="utf-8")
+    packages, megabytes = map(int, re.search(r"at most (\d+) packages and (\d+) MB installed", stated).groups())
+    found = installed("iolab", frozenset({"notebooks"}), {})
+    files = [file.locate() for each in found.values() for file in each.files or ()]
+    size = sum(file.stat().st_size for file in files if file.exists()) / 1e6
+    with capsys.disabled():
+        print(f"\n  {len(found)} packages, {size:.0f} MB", end=" ")
+    assert {"jupyterlab", "matplotlib", "anywidget", "numpy"} <= set(found)
+    assert len(found) <= packages
+    assert size <= megabytes
+
+
 def links_in(root: Path) -> dict[str, list[str]]:
+    """Where the badge of README and the line of each chapter lead, and any other link that starts a Binder."""
     texts = {"README.md": (root / "README.md").read_text(encoding="utf-8")}
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         texts[path.name] = nbformat.read(path, as_version=4).cells[0].source
-    return {name: re.findall(r"https://mybinder\.org/v2/[^)\s]+", text) for name, text in texts.items()}
+    ours = r"\[!\[Run on Binder\]\(binder/badge\.svg\)\]\((\S+)\)|\[Run this chapter on Binder\]\((\S+)\)|\((\S+mybinder\.org/v2\S+)\)"
+    return {name: [one or two or three for one, two, three in re.findall(ours, text)] for name, text in texts.items()}
 
 
 def wanted(root: Path) -> dict[str, list[str]]:
-    """One link in each, to itself, where the address is known; none where it is not."""
-    address, names = (
-        address_of(root),
-        ["README.md", *(path.name for path in sorted((root / "notebooks").glob("*.ipynb")))],
-    )
-    return {
-        name: [link(address, "00-start.ipynb" if name == "README.md" else name)] if address else [] for name in names
-    }
+    """One link in each: to itself on Binder where the address is known, else to what binder/ says."""
+    address, chapters = address_of(root), sorted(path.name for path in (root / "notebooks").glob("*.ipynb"))
+    if address is None:
+        return {"README.md": ["binder/README.md"]} | {name: ["../binder/README.md"] for name in chapters}
+    return {"README.md": [link(address, "00-start.ipynb")]} | {name: [link(address, name)] for name in chapters}
 
 
-def test_every_link_to_binder_is_made_of_the_address_in_pyproject():
+def test_readme_and_every_chapter_lead_to_binder():
     assert links_in(ROOT) == wanted(ROOT)
+    assert (ROOT / "binder" / "README.md").is_file()
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import iolab
-from iolab.site.pages import index_page, notebook_page, source_page
+from iolab.site.pages import document_page, index_page, notebook_page, source_page
 
 REPOSITORY = Path(iolab.__file__).parents[1]
-LINK = re.compile(r'href="(?!https?:)([^"#]+\.(?:ipynb|py))')
+LINK = re.compile(r'href="(?!https?:)([^"#]+\.(?:ipynb|py|md))')
 
 
 def notebooks_in(folder: Path) -> list[Path]:
@@ -38,11 +38,12 @@ def build_site(folder: Path, notebooks: Path, progress: Callable[[list], list] =
         html = notebook_page(path)
         for target in sorted(set(LINK.findall(html))):
             if not target.endswith(".ipynb"):
-                sources[target] = _source(path, target)
+                name = posixpath.normpath(posixpath.join("notebooks", target))
+                sources[name] = _source(path, target, name)
         pages[f"notebooks/{path.stem}.html"] = LINK.sub(lambda link: f'href="{_page_of(link[1])}', html)
-    for source in sources.values():
-        name = source.relative_to(REPOSITORY).as_posix()
-        pages[f"{name}.html"] = source_page(name, source.read_text(encoding="utf-8"))
+    for name, source in sources.items():
+        page = document_page if source.suffix == ".md" else source_page
+        pages[f"{name}.html"] = page(name, source.read_text(encoding="utf-8"))
     pages = {"index.html": index_page(paths)} | pages
     for name, html in pages.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -54,9 +55,9 @@ def _page_of(target: str) -> str:
     return target.removesuffix(".ipynb") + ".html"
 
 
-def _source(notebook: Path, target: str) -> Path:
-    """The file that a notebook's link means: of the package that runs, wherever it is installed."""
-    source = REPOSITORY / posixpath.normpath(posixpath.join("notebooks", target))
-    if not source.is_file():
-        raise ValueError(f"{notebook}: the link {target} leads nowhere")
-    return source
+def _source(notebook: Path, target: str, name: str) -> Path:
+    """The file that a link means: beside the notebook, or of the package that runs, wherever it is installed."""
+    for source in (REPOSITORY / name, notebook.parent / target):
+        if source.is_file():
+            return source
+    raise ValueError(f"{notebook}: the link {target} leads nowhere")

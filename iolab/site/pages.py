@@ -1,4 +1,4 @@
-"""One page: of a notebook, of a source file, and the index.
+"""One page: of a notebook, of a source file, of a document, and the index.
 
 nbconvert's templates turn a notebook into HTML; the one beside this file, page.html.j2, says what is ours: the head,
 and how a figure is shown. Two facts that surprise: nbconvert's own alternative text for a figure is a sentence that
@@ -25,7 +25,7 @@ def notebook_page(path: Path) -> str:
     )  # fmt: skip
     title = _title(path)
     html, _ = exporter.from_filename(str(path), {"iolab": {"title": title, "style": STYLE + _code_style()}})
-    return re.sub(r"(<table.*?</table>)", r'<div class="wide" tabindex="0">\1</div>', html, flags=re.DOTALL)
+    return _wide_tables(html)
 
 
 def source_page(name: str, text: str) -> str:
@@ -35,10 +35,15 @@ def source_page(name: str, text: str) -> str:
     from pygments.lexers import PythonLexer
 
     code = highlight(text, PythonLexer(), HtmlFormatter(linenos="inline"))
-    up = "../" * name.count("/")
-    return _page(
-        name, f'<p><a href="{up}index.html">All chapters</a></p>\n<h1><code>{escape(name)}</code></h1>\n{code}'
-    )
+    return _page(name, f"{_to_index(name)}<h1><code>{escape(name)}</code></h1>\n{code}")
+
+
+def document_page(name: str, text: str) -> str:
+    """A file of Markdown."""
+    from nbconvert.filters import markdown2html
+
+    title = re.search(r"^# (.+)$", text, flags=re.MULTILINE)
+    return _page(title[1] if title else name, _to_index(name) + _wide_tables(markdown2html(text)))
 
 
 def index_page(notebooks: list[Path]) -> str:
@@ -67,6 +72,14 @@ def _title(path: Path) -> str:
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     heading = re.search(r"^# (.+)$", text, flags=re.MULTILINE)
     return re.sub(r"[`*]", "", heading[1]) if heading else path.stem
+
+
+def _to_index(name: str) -> str:
+    return f'<p><a href="{"../" * name.count("/")}index.html">All chapters</a></p>\n'
+
+
+def _wide_tables(html: str) -> str:
+    return re.sub(r"(<table.*?</table>)", r'<div class="wide" tabindex="0">\1</div>', html, flags=re.DOTALL)
 
 
 def _code_style() -> str:

@@ -100,9 +100,9 @@ def look(notebook: OpenNotebook, seconds: float) -> Seen:
 
 
 def test_from_the_start_of_jupyterlab_to_the_first_figure_it_takes_few_seconds(browser, served, capsys):
-    """The best of up to three. On a busy machine it would be the time of the others."""
+    """The best of up to three. On a busy machine it would be the time of the others; CI's has nothing else to do."""
     load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
-    if load > cpus + 1:
+    if load > cpus + 1 and not os.environ.get("CI"):
         pytest.skip(f"{load:.0f} processes share {cpus} CPUs at the moment")
     cells = nbformat.read(START, as_version=4).cells
     first = next(number for number, cell in enumerate(cells) if cell.cell_type == "code" and count_figures([cell]))
