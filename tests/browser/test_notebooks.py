@@ -128,5 +128,5 @@ def test_a_notebook_runs_whole_in_a_browser_without_an_error_or_a_question_to_ot
     stored = nbformat.read(path, as_version=4).cells
     assert seen.errors == []
     assert seen.counts == list(range(1, len(code_cells(stored)) + 1))
-    assert seen.figures == count_figures(stored) > 0
+    assert seen.figures == count_figures(stored)  # chapter 12 has none: a port under Wine has no times to show
     assert seen.broken == []
