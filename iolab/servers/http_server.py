@@ -68,13 +68,17 @@ class HttpServer:
             self.cut_off = sum(not (talk.finished or talk.silent) for talk in talks)
             try:
                 self.acceptor.close()
-                for handler in list(self.handlers):
-                    handler.close()
+                self._close_handlers()
                 self.pool.close(LAST_WORK_S)
-                self.loop.handle_events(0)  # what has been posted last
+                self.loop.handle_events(0)  # what has been posted last; and who had been accepted, but not announced
+                self._close_handlers()
             finally:
                 self.loop.close()
                 self.listener.close()
+
+    def _close_handlers(self) -> None:
+        for handler in list(self.handlers):
+            handler.close()
 
     # For Acceptor and HttpHandler
 

@@ -171,7 +171,8 @@ def nothing_left(helpers_too: bool = True) -> Iterator[None]:
     """The body leaves no descriptor and, in the end, no thread that was not there before."""
     before, threads, known = descriptors(), helpers(), threading.active_count()
     yield
-    assert descriptors() - before == set()
+    left = descriptors() - before
+    assert left == set(), left
     assert threading.active_count() <= known
     if helpers_too:
         assert eventually(lambda: helpers() <= threads, IDLE_S), native_threads()

@@ -17,6 +17,7 @@ from iolab.servers.proactor_http_server import proactor_http_server
 from iolab.servers.serve import new_server
 from iolab.servers.server_limits import ServerLimits
 from iolab.servers.serving import serving
+from tests.left_behind import descriptors
 from tests.models.completion_back_ends import nothing_left
 from tests.servers.served import (
     FEW,
@@ -199,6 +200,19 @@ def test_an_end_in_the_middle_of_everything_leaves_nothing(variant):
             server.stop()
         assert server.cut_off > 0
         application.released.set()
+
+
+@every_server
+def test_closed_before_it_ran_it_gives_back_those_who_have_connected(variant):
+    """Their accept is over, and nobody has been told: that comes out in the middle of close()."""
+    with nothing_left(), ExitStack() as clients:
+        server, ours = (new := maker(variant))(), len(descriptors())
+        for _ in range(3):
+            clients.enter_context(socket.create_connection(new.address, timeout=PATIENCE_S))
+        eventually(
+            lambda: len(descriptors()) > ours + 3, limit_s=0.3
+        )  # a helper thread accepts by itself, others do not
+        server.close()
 
 
 @every_server
