@@ -6,16 +6,17 @@
 
 It is computed from the Timeline alone, for every model, live or recorded; nothing is invented and nothing is left out
 but what bookstore_acts draws together. A scene is played the longer the longer it took, by the logarithm: a wait of
-150 ms takes four times as long as a copy of 40 µs, and each scene says by how much it is slowed down.
+150 ms is played for five seconds, a copy of 40 µs for three, and each scene says by how much it is slowed down.
 """
 
 from dataclasses import asdict, dataclass
 from math import log10
 
 from iolab.drawing.bookstore_acts import SHORTEST_NS, Carry, carries, people, stays
+from iolab.drawing.bookstore_bringing import brought
 from iolab.drawing.bookstore_cast import WAY, Person, doing, name_of, place_of, role_of
 from iolab.drawing.words import size
-from iolab.recording.timeline import APPLICATION, PEER, Link, Span, Timeline
+from iolab.recording.timeline import APPLICATION, Link, Span, Timeline
 
 LONGEST_S, COPY_WEIGHT = 40, 2.0  # all scenes together at normal speed; the carrying is what one came to see
 _NEWS = {
@@ -55,14 +56,14 @@ def score(timeline: Timeline) -> list[Scene]:
     begin, wall = timeline.facts["begin_ns"], timeline.facts["wall_ns"]
     lanes = {lane: stays(timeline, lane) for lane in people(timeline)}
     carried = carries(timeline)
-    sends = [timeline.lane(lane) for lane in timeline.lanes if lane.startswith(PEER)]
+    sends = brought(timeline)
     moments = {begin, begin + wall}
-    for span in [span for each in (*lanes.values(), *sends) for span in each]:
+    for span in [span for each in lanes.values() for span in each]:
         moments |= {span.start.ns, span.end.ns}
-    for pair in [(each.start_ns, each.end_ns) for each in carried] + [
-        (each.from_ns, each.to_ns) for each in timeline.links
-    ]:
-        moments |= set(pair)
+    for each in (*carried, *(send for sender in sends for send in sender)):
+        moments |= {each.start_ns, each.end_ns}
+    for link in timeline.links:
+        moments |= {link.from_ns, link.to_ns}
     cuts = sorted(moment for moment in moments if begin <= moment <= begin + wall)
     scenes = [_scene(timeline, start, end, lanes, carried, sends) for start, end in zip(cuts, cuts[1:], strict=False)]
     total = sum(scene.seconds for scene in scenes)
@@ -77,8 +78,8 @@ def _scene(timeline: Timeline, start: int, end: int, lanes: dict, carried: list[
     last = end == timeline.facts["begin_ns"] + timeline.facts["wall_ns"]
     seen_ns = end if last else start
     home = [sum(each.nbytes for each in carried if each.sender == n and each.end_ns <= seen_ns) for n in senders]
-    sent = [sum(_sent_by(span, end) for span in sends[n]) if n < len(sends) else 0 for n in senders]
-    vans = [sum(span.nbytes or 0 for span in sends[n] if _within(span.start.ns, span.end.ns, start, end))
+    sent = [sum(send.by(end) for send in sends[n]) if n < len(sends) else 0 for n in senders]
+    vans = [sum(send.nbytes for send in sends[n] if _within(send.start_ns, send.end_ns, start, end))
             if n < len(sends) else 0 for n in senders]  # fmt: skip
     here = {person.lane for person in cast}
     news = [
@@ -103,13 +104,6 @@ def _heard(link: Link, start: int, end: int, last: bool) -> bool:
     if link.from_ns < link.to_ns:
         return _within(link.from_ns, link.to_ns, start, end)
     return link.from_ns == start or (last and link.from_ns == end)
-
-
-def _sent_by(span: Span, moment: int) -> int:
-    """Bytes of a send that have come by then: as if they came evenly, from its begin to its end."""
-    if not span.nbytes or moment <= span.start.ns:
-        return 0
-    return span.nbytes if moment >= span.end.ns else span.nbytes * (moment - span.start.ns) // span.duration_ns
 
 
 def _person(timeline: Timeline, lane: str, spans: list[Span], carried: list[Carry], start: int, end: int):

@@ -15,6 +15,7 @@ from matplotlib.transforms import Affine2D
 
 from iolab.drawing import bookstore_stage as stage
 from iolab.drawing.bookstore_cast import CUSTOMER
+from iolab.drawing.bookstore_bringing import when
 from iolab.drawing.bookstore_score import Scene, score
 from iolab.drawing.bookstore_tableau import Actor, props, shown
 from iolab.drawing.palette import FAINT, INK, LOOKS
@@ -50,16 +51,14 @@ def draw_strip(timeline: Timeline) -> Picture:
             (left / picture.get_figwidth(), bottom / height, FRAME_IN / picture.get_figwidth(), high / height)
         )
         _frame(axes, timeline, scene)
-        words = (
-            f"{number + 1}.  {duration(scene.start_ns)}, for {duration(scene.end_ns - scene.start_ns)}: {scene.caption}"
-        )
+        words = f"{number + 1}.  {when(timeline, scene.start_ns)}, for {duration(scene.end_ns - scene.start_ns)}: {scene.caption}"
         axes.text(0, stage.HEIGHT + 14, fill(words, 92), fontsize=7, color=INK, va="top", linespacing=1.15)
     return picture
 
 
 def told(timeline: Timeline, frames: Sequence[Scene]) -> str:
     """The strip in words."""
-    parts = [f"After {duration(scene.start_ns)}: {scene.caption}" for scene in frames]
+    parts = [f"At {when(timeline, scene.start_ns)}: {scene.caption}" for scene in frames]
     return f"{timeline.model} as a scene in a bookstore, in {len(frames)} frames. " + " ".join(parts)
 
 

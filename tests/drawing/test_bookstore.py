@@ -1,6 +1,7 @@
 """The bookstore: what the scene says is what the Timeline says, for every recording and for fresh runs of every model."""
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -55,6 +56,10 @@ def check(timeline: Timeline) -> list[Scene]:
     assert list(scenes[-1].home) == [each["nbytes"] for each in facts["deliveries"]]
     for before, after in zip(scenes, scenes[1:], strict=False):
         assert all(had <= has for had, has in zip(before.home, after.home, strict=True)), "a book left the buffer"
+    for scene in scenes:
+        for delivery, nbytes in zip(facts["deliveries"], scene.vans, strict=True):
+            late = scene.start_ns + facts["begin_ns"] >= (delivery.get("ready") or {}).get("ns", inf)
+            assert not (late and nbytes), "a van is under way, and all is ready"
     cast = [person for scene in scenes for person in scene.people]
     assert {person.state for person in cast} <= set(STATES)
     assert {person.place for person in cast} <= set(PLACES)
