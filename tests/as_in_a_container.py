@@ -36,7 +36,7 @@ EPERM, MS_REC, MS_PRIVATE = 1, 0x4000, 0x40000
 CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWNET = 0x20000, 0x8000000, 0x10000000, 0x40000000
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug")
-USER, LEFT_BEHIND, LOOK_EVERY_S, PAGE = 1000, 70, 0.2, os.sysconf("SC_PAGESIZE")
+USER, LEFT_BEHIND, LOOK_EVERY_S, PATIENCE_S, PAGE = 1000, 70, 0.2, 2.0, os.sysconf("SC_PAGESIZE")
 
 # io_uring_setup, _enter, _register, pidfd_getfd: the same numbers on every machine.
 EVERYWHERE = (425, 426, 427, 438)
@@ -140,7 +140,8 @@ def watch(child: int, limit: int) -> int:
         if sum(sizes.values()) > limit:
             largest = max(sizes, key=sizes.get)
             print(f"above {limit >> 20} MiB: process {largest} is killed", file=sys.stderr)
-            os.kill(largest, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(largest, signal.SIGKILL)
         while status is None:  # orphans come here, too
             ended, how = os.waitpid(-1, os.WNOHANG)
             if not ended:
@@ -150,22 +151,29 @@ def watch(child: int, limit: int) -> int:
     return status if status >= 0 else 128 - status
 
 
-def kill_what_is_left() -> bool:
-    """Whether anything was."""
-    left = False
+def command_lines() -> dict[int, str]:
+    """Of all living processes below this one: a zombie has none."""
+    found = {}
     for process in descendants():
-        try:
-            line = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-        except OSError:
-            continue
-        if line:  # a zombie has none
-            left = True
-            print(f"left behind: {process} {line}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            line = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ")
+            found |= {process: line.decode(errors="replace").strip()} if line else {}
+    return found
+
+
+def kill_what_is_left() -> bool:
+    """Whether anything was, after a while: who was told to end by the end of the command needs a moment for it."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (left := command_lines()) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_S)
+    for process, line in left.items():
+        print(f"left behind: {process} {line}", file=sys.stderr)
+        with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
         while True:
             os.wait()
-    return left
+    return bool(left)
 
 
 def main() -> int:

@@ -14,8 +14,8 @@ from matplotlib.path import Path
 from matplotlib.transforms import Affine2D
 
 from iolab.drawing import bookstore_stage as stage
-from iolab.drawing.bookstore_cast import CUSTOMER
 from iolab.drawing.bookstore_bringing import when
+from iolab.drawing.bookstore_cast import CUSTOMER
 from iolab.drawing.bookstore_score import Scene, score
 from iolab.drawing.bookstore_tableau import Actor, props, shown
 from iolab.drawing.palette import FAINT, INK, LOOKS

@@ -47,7 +47,7 @@ def document_page(name: str, text: str) -> str:
 
 
 def index_page(notebooks: list[Path]) -> str:
-    """The chapters, each with its title and its first figure."""
+    """The chapters, by their titles."""
     chapters = "\n".join(
         f'<li><a href="notebooks/{path.stem}.html">{escape(_title(path))}</a></li>' for path in notebooks
     )
@@ -79,7 +79,14 @@ def _to_index(name: str) -> str:
 
 
 def _wide_tables(html: str) -> str:
-    return re.sub(r"(<table.*?</table>)", r'<div class="wide" tabindex="0">\1</div>', html, flags=re.DOTALL)
+    """A table may be wider than the page: then it scrolls by itself, by keyboard, too, and has a name."""
+
+    def wide(table: re.Match) -> str:
+        caption = re.search(r"<caption>(.*?)</caption>", table[0], re.DOTALL)
+        name = re.sub(r"<[^>]*>", "", caption[1]).replace('"', "&quot;") if caption else "table"
+        return f'<div class="wide" tabindex="0" role="region" aria-label="{name}">{table[0]}</div>'
+
+    return re.sub(r"<table.*?</table>", wide, html, flags=re.DOTALL)
 
 
 def _code_style() -> str:

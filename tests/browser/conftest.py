@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from tests.browser.axe import axe_core
+from tests.browser.axe import lacking as lacking_axe
 from tests.browser.lab import chromium, jupyterlab, lacking
 
 
@@ -15,6 +17,15 @@ def browser():
     assert reason is None, reason
     with chromium() as opened:
         yield opened
+
+
+@pytest.fixture(scope="package")
+def axe(tmp_path_factory):
+    """The text of axe-core."""
+    if reason := lacking_axe():
+        assert not os.environ.get("CI"), reason
+        pytest.skip(reason)
+    return axe_core(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.fixture(scope="package")

@@ -5,13 +5,12 @@ JupyterLab axe-core passes over the contrast of colours without a word.
 """
 
 import json
-import os
 
 import pytest
 
 from iolab.models import asynchronous_posix_aio, blocking, multiplexing_epoll
 from iolab.recording.recordings import recorded
-from tests.browser.axe import axe_core, lacking, serious_faults
+from tests.browser.axe import serious_faults
 
 pytest.importorskip("anywidget", reason="anywidget is not installed")
 
@@ -43,14 +42,6 @@ def refused(panel: TimelinePanel) -> TimelinePanel:
     panel.figure = panel.figure | {"origin": "blocking: a RECORDING of 2026, because here: refused"}
     panel.failure = "The run was cancelled; shown is the one before it."
     return panel
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory):
-    if reason := lacking():
-        assert not os.environ.get("CI"), reason
-        pytest.skip(reason)
-    return axe_core(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.fixture

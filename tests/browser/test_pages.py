@@ -6,6 +6,7 @@ import nbformat
 import pytest
 
 from iolab.site import build_site
+from tests.browser.axe import serious_faults
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -36,6 +37,13 @@ def test_every_page_shows_its_figures_without_a_network_and_fits_a_phone(page, t
         shown[path.stem] = page.evaluate(SHOWN)
     assert {path.stem: shown[path.stem] for path in NOTEBOOKS} == {path.stem: figures_in(path) for path in NOTEBOOKS}
     assert [address for address in asked if not address.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.parametrize("name", ["index", "notebooks/01-two-phases", "notebooks/12-iocp", "iolab/models/blocking.py"])
+def test_axe_core_finds_no_serious_fault_in_a_page(page, axe, tmp_path, name):
+    build_site(tmp_path, ROOT / "notebooks")
+    page.goto((tmp_path / f"{name}.html").as_uri())
+    assert serious_faults(page, "main", axe) == []
 
 
 def test_nbconvert_by_itself_shows_every_figure_without_a_network(page, tmp_path):
