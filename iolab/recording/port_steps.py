@@ -58,7 +58,7 @@ def one_read() -> list[list[str]]:
         steps.append(["program", "GetQueuedCompletionStatusEx(port)", f"a packet: {_told(packet)}"])
         assert packet.request is request
         steps.append(["program", "looks into the buffer", bytes(buffer[: packet.nbytes]).decode()])
-        steps.append(["program", "looks what is in flight", f"in flight: {len(port.in_flight)}"])
+        steps.append(["program", "counts what is in flight", str(len(port.in_flight))])
     return steps
 
 
