@@ -131,7 +131,7 @@ class HttpHandler:
                 self._pausing = True
                 self._proactor.cancel(self._receiving)
             what = conversation.waiting_for()
-        self._deadline.wait_for(what, self._server.limits.patience_s(what[0]))
+        self._deadline.wait_for(what, self._server.limits.patience_s[what[0]])
 
     def close(self) -> None:
         """Begin to give everything back; again is harmless."""
