@@ -61,10 +61,15 @@ class Ring:
     def put(self, sqe: Sqe) -> int:
         """Queue one operation, to be submitted by the next enter(); its user_data. A full SQ is submitted first."""
         self.check()
-        packed = sqe.packed(self._serial + 1)
-        while not self.queues.push(packed):
+        while not (user_data := self.offer(sqe)):
             if not self._enter.make_room(self.queues.unsubmitted):
                 raise BlockingIOError(errno.EAGAIN, "the submission queue stays full", "io_uring_enter")
+        return user_data
+
+    def offer(self, sqe: Sqe) -> int:
+        """put() for the ring's own thread, which knows that it is: 0 where the SQ is full, and nothing is submitted."""
+        if not self.queues.push(sqe.packed(self._serial + 1)):
+            return 0
         self._serial += 1
         (self.silent if sqe.flags & layout.IOSQE_CQE_SKIP_SUCCESS else self.in_flight)[self._serial] = sqe
         return self._serial

@@ -61,7 +61,6 @@ class IoUringProcessor:
 
     def start(self, operation: Operation) -> None:
         try:
-            self._make_room()
             self._put(self._requests.sqe(operation), operation)
         except (OSError, struct.error) as error:  # struct: a number that no descriptor has
             self._requests.over(operation)
@@ -69,7 +68,8 @@ class IoUringProcessor:
 
     def cancel(self, operation: Operation) -> bool:
         if self._operations.get(operation.state) is operation:
-            self._make_room()
+            if self._ring.queues.full:
+                self._submit()
             self._cancels.ask(operation.state)
         return True  # how it went, its last CQE tells
 
@@ -103,14 +103,17 @@ class IoUringProcessor:
         self._ring.close()  # cancels and reaps what was abandoned
         self._wake_up.close()
 
-    def _make_room(self) -> None:
-        if self._ring.queues.full:
-            with self._call("io_uring_enter"):
-                self._ring.submit()
+    def _submit(self) -> None:
+        with self._call("io_uring_enter"):
+            self._ring.submit()
 
     def _put(self, sqe: Sqe, operation: Operation) -> None:
-        operation.state = self._ring.put(by_worker(sqe) if self._by_worker and operation.kind != ACCEPT else sqe)
-        self._operations[operation.state] = operation
+        sqe = by_worker(sqe) if self._by_worker and operation.kind != ACCEPT else sqe
+        if not (state := self._ring.offer(sqe)):  # the SQ is full
+            self._submit()
+            state = self._ring.put(sqe)
+        operation.state = state
+        self._operations[state] = operation
 
     def _take(self) -> None:
         """What the CQEs say that are there."""

@@ -28,7 +28,7 @@ from iolab.servers.http_bodies import ChunkedBody, SizedBody
 from iolab.servers.http_heads import Head
 from iolab.servers.http_limits import STANDARD, Limits
 from iolab.servers.http_refusal import Refusal, Refused, refuse
-from iolab.servers.http_requests import Request, read_head
+from iolab.servers.http_requests import Request, known_request, read_head
 
 IDLE, HEADER, BODY, FULL, CLOSED = "idle", "header", "body", "full", "closed"
 
@@ -70,6 +70,11 @@ class HttpConnection:
         """The events that `data`, behind all that came before, completes. What comes after the end is dropped."""
         if self._closed:
             return []
+        if not self._buffer and self._request is None and self._unanswered < self._limits.pipelined:
+            request = known_request(data, self._limits)
+            if request is not None:  # the usual case: a client repeats itself, and waits for its answer
+                self._unanswered += 1
+                return [request]
         self._buffer += data
         return self._events()
 

@@ -19,7 +19,6 @@ RFC 9112 2 and 3; RFC 9110 7.2.
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -54,6 +53,9 @@ class JudgedHead(NamedTuple):
     awaits_continue: bool
 
 
+_judged: dict[bytes, JudgedHead] = {}  # REMEMBERED ones at most; nothing that was refused
+
+
 def read_head(head: bytes, limits: Limits) -> tuple[Request, SizedBody | ChunkedBody | None, bool]:
     """From the request line to the empty line: the request, its body still to come, whether 100 Continue is awaited."""
     request, nfields, nbytes, awaits_continue = judged_head(head)
@@ -64,9 +66,29 @@ def read_head(head: bytes, limits: Limits) -> tuple[Request, SizedBody | Chunked
     return request, ChunkedBody(limits) if nbytes is None else SizedBody(nbytes, limits), awaits_continue
 
 
-@lru_cache(REMEMBERED)
+def known_request(data, limits: Limits) -> Request | None:
+    """The request that `data` is, from its first byte to its last, if just these bytes have been judged before.
+
+    None, too, where a body follows, or the connection is to be closed, or these limits have to be asked.
+    """
+    judged = _judged.get(bytes(data))
+    if judged is None or judged.nbytes != 0 or judged.nfields > limits.fields or len(data) > limits.request_line:
+        return None
+    return judged.request if judged.request.keep_alive else None
+
+
 def judged_head(head: bytes) -> JudgedHead:
     """What many ask for again and again is read once, as are a client's fields: with the same caution (http_fields)."""
+    judged = _judged.get(head)
+    if judged is None:
+        judged = _judge(head)
+        if len(_judged) >= REMEMBERED:
+            _judged.clear()  # whatever is still asked for is soon there again
+        _judged[head] = judged
+    return judged
+
+
+def _judge(head: bytes) -> JudgedHead:
     line = _REQUEST_LINE.match(head.decode("latin-1"))  # one character for each byte
     if line is None:
         raise Refused(400, "the first line is not a request line of HTTP/1.1")

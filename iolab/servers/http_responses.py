@@ -61,21 +61,17 @@ def encode(response: Response, request, date: str | None = None) -> bytes:
     ValueError for a status that HTTP does not have, and for a header that would break the message.
     """
     status, body, content_type, headers = response
-    begin = _begin(status, date or int(time()))
-    rest = _rest(status, content_type, len(body), tuple(headers), stays_open(response, request), request.version)
-    return begin + rest if request.method == "HEAD" or status in _BODILESS else begin + rest + body
-
-
-@lru_cache(maxsize=32)
-def _begin(status: int, moment: int | str) -> bytes:
-    """Status line and date: written once a second."""
-    date = moment if isinstance(moment, str) else formatdate(moment, usegmt=True)
-    return f"{_status_line(status)}\r\nDate: {date}\r\n".encode("latin-1")
+    open_ = request.keep_alive and status not in _CLOSING
+    head = _head(status, content_type, len(body), tuple(headers), open_, request.version, date or int(time()))
+    return head if request.method == "HEAD" or status in _BODILESS else head + body
 
 
 @lru_cache(maxsize=1000)
-def _rest(status: int, content_type: str, nbytes: int, headers: tuple, open_: bool, version: str) -> bytes:
-    """The other fields, and the empty line: for most responses what it was for one before."""
+def _head(
+    status: int, content_type: str, nbytes: int, headers: tuple, open_: bool, version: str, moment: int | str
+) -> bytes:
+    """Up to the empty line: within a second for most responses what it was for one before."""
+    date = moment if isinstance(moment, str) else formatdate(moment, usegmt=True)
     fields = [("Content-Type", content_type)] if nbytes else []
     if status not in _BODILESS:
         fields.append(("Content-Length", str(nbytes)))
@@ -84,7 +80,8 @@ def _rest(status: int, content_type: str, nbytes: int, headers: tuple, open_: bo
         fields.append(("Connection", "close"))
     elif version == "1.0":
         fields.append(("Connection", "keep-alive"))
-    return "".join(f"{_field(name, value)}\r\n" for name, value in fields).encode("latin-1") + b"\r\n"
+    lines = [_status_line(status), f"Date: {date}", *(_field(name, value) for name, value in fields), "", ""]
+    return "\r\n".join(lines).encode("latin-1")
 
 
 def _field(name: str, value: str) -> str:

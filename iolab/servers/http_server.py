@@ -97,8 +97,7 @@ class HttpServer:
         conversation, step = handler.conversation, self.step
         conversation.ending = self.stopping
         for _ in range(self.limits.http.pipelined):
-            request = conversation.next_request()
-            if request is None:
+            if (request := conversation.next_request()) is None:
                 return
             if step:
                 step(4, handler.fd)
@@ -106,6 +105,8 @@ class HttpServer:
                 self.pool.submit(self._answer_in_worker, handler, request)
                 return
             conversation.answer(self.respond(handler, request))
+            if not conversation.asked:
+                return
 
     def gone(self, handler) -> None:
         """`handler` has closed its connection."""

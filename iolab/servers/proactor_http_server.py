@@ -24,7 +24,7 @@ from iolab.servers.http_server import HttpServer
 from iolab.servers.lingering import shut_down_sending
 from iolab.servers.proactor import Proactor
 from iolab.servers.proactor_acceptor import Acceptor
-from iolab.servers.server_limits import IDLE, USUAL, ServerLimits
+from iolab.servers.server_limits import IDLE, READER, USUAL, ServerLimits
 from iolab.servers.steps import unnoted
 from iolab.servers.timers import Deadline
 
@@ -118,7 +118,7 @@ class HttpHandler:
             self._proactor.send(self.fd, conversation.output(), self)
             self._sending = True
         what = conversation.waiting_for()
-        if what[0] != IDLE or self._receiving is None:  # else all is as it was: the usual case
+        if not (self._receiving and (what[0] == IDLE or what[0] == READER and conversation.wants_input)):
             if conversation.over:
                 self.close()
                 return
@@ -131,7 +131,7 @@ class HttpHandler:
                 self._pausing = True
                 self._proactor.cancel(self._receiving)
             what = conversation.waiting_for()
-        self._deadline.wait_for(what, self._server.limits.patience_s(what[0]))
+        self._deadline.wait_for(what, self._server.limits.patience_s[what[0]])
 
     def close(self) -> None:
         """Begin to give everything back; again is harmless."""

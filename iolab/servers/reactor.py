@@ -83,17 +83,17 @@ class Reactor:
         """One turn: wait, for `timeout` seconds at most, dispatch what can be done, ring the timers that are due."""
         ready = self._demultiplexer.wait(self._timers.left_s(timeout))
         self.woken_ns, registered = monotonic_ns(), self._registered
-        found = [(registered[fd], registered[fd].events, events) for fd, events in ready if fd in registered]
+        found = [(each, each.events, events) for fd, events in ready if (each := registered.get(fd)) is not None]
         for registration, asked, events in found:
-            handler, asks = registration.handler, registration.events
+            asks = registration.events
             try:
                 # A hang-up comes as READ unasked, and for ever unless it is heard. Who asked, and has changed its mind, is not told.
                 if events & READ and asks and (asks & READ or not asked & READ):
-                    handler.handle_input()
+                    registration.handler.handle_input()
                 if events & WRITE and registration.events & WRITE:
-                    handler.handle_output()
+                    registration.handler.handle_output()
             except Exception as error:
-                self._failed(handler, error)
+                self._failed(registration.handler, error)
         now = monotonic()
         while (callback := self._timers.due(now)) is not None:
             self._call(callback)

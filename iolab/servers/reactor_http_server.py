@@ -127,7 +127,7 @@ class HttpHandler:
                 self._reactor.register_handler(self, events)
                 self._events = events
             what = conversation.waiting_for()
-        self._deadline.wait_for(what, self._server.limits.patience_s(what[0]))
+        self._deadline.wait_for(what, self._server.limits.patience_s[what[0]])
 
     def close(self) -> None:
         """Give everything back; again is harmless."""

@@ -38,9 +38,10 @@ class ServerLimits:
     low_water: int = 1 << 16
     threads: int = 4  # of the pool for slow requests
     http: Limits = field(default=STANDARD)
+    patience_s: dict[str, float] = field(init=False, repr=False, compare=False)  # how long to wait for each of IDLE ...
 
     def __post_init__(self) -> None:
-        for each in fields(self):
+        for each in (each for each in fields(self) if each.init):
             value = getattr(self, each.name)
             if each.type in (int, "int") and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"{each.name} must be an integer from 1 on, not {value!r}")
@@ -49,13 +50,9 @@ class ServerLimits:
         if self.low_water > self.high_water:
             raise ValueError(f"low_water must be at most high_water ({self.high_water}), not {self.low_water}")
 
-    def patience_s(self, what: str) -> float:
-        """How long to wait for one of IDLE, HEADER, BODY, READER, APPLICATION, LINGERING."""
-        if what == IDLE:
-            return self.idle_s
-        if what == READER:
-            return self.reader_s
-        return {HEADER: self.header_s, BODY: self.body_s, APPLICATION: FOR_EVER, LINGERING: self.linger_s}[what]
+        patience_s = {IDLE: self.idle_s, HEADER: self.header_s, BODY: self.body_s, READER: self.reader_s,
+                      APPLICATION: FOR_EVER, LINGERING: self.linger_s}  # fmt: skip
+        object.__setattr__(self, "patience_s", patience_s)
 
 
 USUAL = ServerLimits()

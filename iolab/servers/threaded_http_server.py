@@ -120,7 +120,7 @@ class HttpHandler:
     def _set_timeout(self) -> None:
         what = self.conversation.waiting_for()
         if what != self._waiting:
-            self._waiting, self._until = what, monotonic() + self._server.limits.patience_s(what[0])
+            self._waiting, self._until = what, monotonic() + self._server.limits.patience_s[what[0]]
         left_s = self._until - monotonic()
         if left_s <= 0:  # bytes came all the time, and never enough
             raise TimeoutError
