@@ -142,14 +142,15 @@ def test_more_pipelined_requests_than_are_kept_are_all_answered_in_order(server)
         sender.join()
 
 
-def test_a_client_that_pipelines_a_thousand_requests_lets_others_in_between(server):
+def test_a_client_that_pipelines_thousands_of_requests_lets_others_in_between(server):
+    count = 3000  # for a server with threads: longer than one of them keeps the interpreter, 5 ms
     with server.connect() as blocking, server.connect() as greedy, server.connect() as modest:
         before = server.counts()["handled"]
         blocking.sendall(get("/block"))  # so that a loop finds what both have asked in the same turn
-        greedy.sendall(get("/a") * 1000)
+        greedy.sendall(get("/a") * count)
         modest.sendall(get("/counts"))
-        assert json.loads(response(modest)[1])["handled"] - before < 900
-        assert [response(greedy)[0] for _ in range(1000)] == [200] * 1000
+        assert json.loads(response(modest)[1])["handled"] - before < count * 0.9
+        assert [response(greedy)[0] for _ in range(count)] == [200] * count
         assert response(blocking)[0] == 200
 
 
