@@ -3,10 +3,13 @@
 import os
 import re
 import statistics
+import time
+from pathlib import Path
 
 import pytest
 
-from tests.browser.lab import OpenNotebook, jupyterlab, write_notebook
+from tests.browser.lab import LIMIT_S, OpenNotebook, jupyterlab, write_notebook
+from tests.left_behind import children
 
 MOST_BEYOND_THE_RUN_MS = 300
 RACES = 20
@@ -22,6 +25,15 @@ def children(parent):
     return sum(int(stat[1]) == parent and stat[0] != "Z" for stat in stats)
 print(children(os.getpid()), "children")
 """
+
+
+def until(condition, what: str):
+    """What `condition` returns as soon as that is true."""
+    deadline = time.monotonic() + LIMIT_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+    return found
 
 
 class Panel:
@@ -192,13 +204,12 @@ def test_a_run_can_be_cancelled_while_the_kernel_does_other_work(browser, lab, f
 
 @pytest.mark.parametrize("end", ["the cell is run again", "the kernel is restarted", "the page is closed"])
 def test_nothing_is_left_running_when(browser, lab, folder, end):
-    tell = "import os\nprint(os.getpid())"
-    write_notebook(folder / "end.ipynb", IMPORTS + SHORT, "panel.wait_ms = 600_000", CHILDREN, tell)
+    write_notebook(folder / "end.ipynb", IMPORTS + SHORT, "panel.wait_ms = 600_000", "import os\nprint(os.getpid())")
     with OpenNotebook(browser, lab, "end.ipynb") as notebook:
         notebook.run_all()
         notebook.page.wait_for_selector(".iolab-timeline[data-running=true]")
-        notebook.run_cell(2)
-        assert notebook.texts(2) == "1 children\n"
+        (run,) = until(lambda: children(int(notebook.texts(2))), "no run was started")
+        senders = until(lambda: children(run), "no sender was started")
         if end == "the cell is run again":
             notebook.run_cell(0)
         elif end == "the kernel is restarted":
@@ -208,10 +219,7 @@ def test_nothing_is_left_running_when(browser, lab, folder, end):
             notebook.idle()
         else:
             notebook.load()
-        notebook.run_cell(2)
-        notebook.page.wait_for_timeout(200)
-        notebook.run_cell(2)
-        assert notebook.texts(2) == "0 children\n"
+        until(lambda: not any(Path(f"/proc/{each}").exists() for each in {run, *senders}), "a process is still there")
 
 
 def test_a_new_figure_comes_soon_after_the_run(panel, capsys):
@@ -224,7 +232,7 @@ def test_a_new_figure_comes_soon_after_the_run(panel, capsys):
             f"\n  from slider to figure, beyond the run: {min(beyond)} to {max(beyond)}, median {statistics.median(beyond):.0f} ms"
         )
     shared = max(1, os.getloadavg()[0] / len(os.sched_getaffinity(0)))  # by so many a CPU is shared at the moment
-    assert min(beyond) <= MOST_BEYOND_THE_RUN_MS * shared
+    assert statistics.median(beyond) <= MOST_BEYOND_THE_RUN_MS * shared
 
 
 DRAWING = """
