@@ -3,6 +3,7 @@
 
 const NS = "http://www.w3.org/2000/svg";
 const PLAY_MS = 1400;
+const SPEAK_MS = 50; // that a region is empty before it is written again
 const STYLE = `
 .iolab-stepper { background: #fff; color: #222; font: 14px/1.4 sans-serif; border: 1px solid #767676; border-radius: 6px;
   padding: 10px 12px; max-width: 1000px; }
@@ -112,12 +113,12 @@ function render({ model, el, signal }) {
     if (at) says.append(element("span", { class: "changes" }, ` Changed: ${changes.join("; ") || "nothing that is shown here"}.`));
   }
 
-  // A screen reader reads what changes while a region is live: so it is emptied, and a frame later written again.
+  // A screen reader reads what changes while a region is live: so it is emptied, and a moment later written again.
   function sayAgain() {
     says.setAttribute("aria-live", "polite");
     says.replaceChildren();
-    cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(() => { if (!says.firstChild) say(); });
+    clearTimeout(frame);
+    frame = setTimeout(() => { if (!says.firstChild) say(); }, SPEAK_MS);
   }
 
   // A table whose cells are marked where they differ from the same row, by its key, of the step before. The same is put
@@ -244,7 +245,7 @@ function render({ model, el, signal }) {
   // Controls
   function stop() {
     clearInterval(timer);
-    cancelAnimationFrame(frame);
+    clearTimeout(frame);
     timer = 0;
   }
 
@@ -258,7 +259,7 @@ function render({ model, el, signal }) {
 
   function start() {
     if (at === run.steps.length - 1) show(0);
-    cancelAnimationFrame(frame);
+    clearTimeout(frame);
     play.textContent = "❚❚ pause";
     play.setAttribute("aria-label", "Pause");
     timer = setInterval(() => {
