@@ -17,8 +17,12 @@ const STYLE = `
   border-radius: 4px; padding: 3px 10px; min-height: 30px; min-width: 38px; }
 .iolab-player button:hover { background: #e2e2e2; }
 .iolab-player input[type=range] { flex: 1 1 240px; min-width: 160px; height: 26px; accent-color: #0072B2; }
-.iolab-player :focus-visible { outline: 3px solid #0072B2; outline-offset: 2px; }
+.iolab-player :focus-visible, .iolab-player:focus { outline: 3px solid #0072B2; outline-offset: 2px; }
 .iolab-player .signed { color: #5f5f5f; font-size: 12px; margin: 2px 0; }
+.iolab-player .now { font-size: 13px; flex-basis: 100%; min-height: 2.8em; }
+.iolab-player .legend { display: flex; flex-wrap: wrap; gap: 2px 16px; list-style: none; padding: 0; margin: 6px 0; font-size: 12px; }
+.iolab-player .legend li { display: inline-flex; gap: 6px; align-items: center; margin: 0; }
+.iolab-player .legend svg { width: 26px; height: 13px; }
 .iolab-player .keys { color: #5f5f5f; font-size: 12px; margin: 0; }
 `;
 
@@ -80,7 +84,10 @@ function render({ model, el, signal }) {
   let chosen = 0, at = 0, playing = false, speed = 1, frame = 0, last = 0, index = -1, parts = null;
 
   // The frame of the panel
-  const root = element("div", { class: "iolab-player", role: "group" });
+  // Lab asks whether its shortcuts are to be left out.
+  const root = element("div", {
+    class: "iolab-player", role: "group", tabindex: 0, "aria-describedby": `${prefix}-keys`, "data-lm-suppress-shortcuts": "true",
+  });
   const scene = drawn("svg", { class: "scene", role: "img" });
   const lanes = drawn("svg", { class: "lanes", role: "img" });
   const clock = element("div", { class: "clock row" });
@@ -93,12 +100,11 @@ function render({ model, el, signal }) {
   for (const each of SPEEDS) pace.append(element("option", { value: each }, `${each} ×`));
   pace.value = "1";
   const which = element("select", { "aria-label": "Model" });
+  const legend = element("ul", { class: "legend" });
   const signed = element("p", { class: "signed" });
-  const keys = element("p", { class: "keys" }, "Keys: space plays and pauses, ← → one scene, Home and End, + and − speed.");
+  const keys = element("p", { class: "keys", id: `${prefix}-keys` }, "Keys: space plays and pauses, ← → one scene, Home and End, + and − speed.");
   const controls = element("div", { class: "row" }, which, back, play, forth, scrub, pace);
-  root.append(element("style", {}, STYLE), scene, clock, caption, controls, lanes, signed, keys);
-  // Lab asks the focused element first whether its shortcuts are to be left out.
-  for (const control of controls.children) control.setAttribute("data-lm-suppress-shortcuts", "true");
+  root.append(element("style", {}, STYLE), scene, clock, caption, controls, lanes, legend, signed, keys);
   el.append(root);
 
   function load() {
@@ -142,9 +148,19 @@ function render({ model, el, signal }) {
     const times = (part.end_ns - part.start_ns) / 1e9 / part.seconds;
     const tempo = times < 1 ? `slowed down ${Math.round(speed ? 1 / times / speed : 0).toLocaleString("en")} times` : "not slowed down";
     clock.replaceChildren(element("strong", {}, `${(now / 1e6).toFixed(4)} ms`),
-      ` since the first call · scene ${number + 1} of ${run.scenes.length} took ${duration(part.end_ns - part.start_ns)}, ${tempo}`);
+      ` since the first call · scene ${number + 1} of ${run.scenes.length} took ${duration(part.end_ns - part.start_ns)}, ${tempo}`,
+      element("span", { class: "now" }, states(now)));
     scrub.value = Math.round(at * 100);
     scrub.setAttribute("aria-valuetext", `${(now / 1e6).toFixed(3)} milliseconds, scene ${number + 1} of ${run.scenes.length}`);
+  }
+
+  // What the red line crosses in each lane, in words.
+  function states(now) {
+    const looks = model.get("played").looks;
+    return run.lanes.map((lane, row) => {
+      const bar = run.bars.filter(each => each[0] === row && each[2] <= now && now < each[3]).pop();
+      return `${lane}: ${bar ? looks[bar[1]][2] : "nothing"}`;
+    }).join(" · ");
   }
 
   function setScene(number) {
@@ -282,6 +298,11 @@ function render({ model, el, signal }) {
       });
     });
     parts = { ...(parts || {}), cursors };
+    const seen = new Set(run.bars.map(bar => bar[1]));
+    legend.replaceChildren(...Object.entries(looks).filter(([state]) => seen.has(state)).map(([state, [, , meaning]]) =>
+      element("li", {}, drawn("svg", { viewBox: "0 0 26 13", "aria-hidden": "true" }, drawn("rect", {
+        x: 0.5, y: 0.5, width: 25, height: 12, fill: `url(#${prefix}-${state})`, stroke: "#222", "stroke-width": 0.6,
+      })), meaning)));
   }
 
   // Controls
@@ -293,7 +314,15 @@ function render({ model, el, signal }) {
     else frame = requestAnimationFrame(tick);
   }
 
+  // A screen reader reads what changes while a region is live: so it is emptied, and a frame later written again.
+  function sayAgain() {
+    caption.setAttribute("aria-live", "polite");
+    caption.textContent = "";
+    frame = requestAnimationFrame(() => { if (!caption.textContent) caption.textContent = run.scenes[index].caption; });
+  }
+
   function start() {
+    cancelAnimationFrame(frame);
     if (at >= total) show(0);
     playing = true;
     play.textContent = "❚❚ pause";
@@ -302,12 +331,17 @@ function render({ model, el, signal }) {
     frame = requestAnimationFrame(tick);
   }
 
-  function pause() {
+  function stop() {
     playing = false;
     cancelAnimationFrame(frame);
+  }
+
+  function pause() {
+    if (!playing) return;
+    stop();
     play.textContent = "▶ play";
     play.setAttribute("aria-label", "Play");
-    caption.setAttribute("aria-live", "polite");
+    sayAgain();
   }
 
   function step(by) {
@@ -333,7 +367,10 @@ function render({ model, el, signal }) {
   listen(scrub, "input", () => { pause(); show(Number(scrub.value) / 100); });
   listen(pace, "change", () => { speed = Number(pace.value); show(at); });
   listen(which, "change", () => { pause(); chosen = Number(which.value); load(); });
+  // A click that no control takes gives the keys to the panel.
+  listen(root, "click", event => { if (!event.target.closest("button, input, select")) root.focus({ preventScroll: true }); });
   listen(root, "keydown", event => {
+    event.stopPropagation(); // else Lab's notebook takes the keys
     const inField = event.target === scrub || event.target.tagName === "SELECT";
     const deeds = {
       " ": event.target.tagName === "BUTTON" || event.target.tagName === "SELECT" ? null : () => (playing ? pause() : start()),
@@ -344,7 +381,6 @@ function render({ model, el, signal }) {
     const deed = event.ctrlKey || event.metaKey || event.altKey ? null : deeds[event.key];
     if (deed) {
       event.preventDefault();
-      event.stopPropagation();
       deed();
     }
   });
@@ -363,7 +399,7 @@ function render({ model, el, signal }) {
   model.on("change:played", load);
   load();
   return () => {
-    pause();
+    stop();
     model.off("change:played", load);
     root.remove();
   };

@@ -3,11 +3,13 @@
 
 const NS = "http://www.w3.org/2000/svg";
 const PLAY_MS = 1400;
+const SPEAK_MS = 50; // that a region is empty before it is written again
 const STYLE = `
 .iolab-stepper { background: #fff; color: #222; font: 14px/1.4 sans-serif; border: 1px solid #767676; border-radius: 6px;
   padding: 10px 12px; max-width: 1000px; }
 .iolab-stepper .row { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; margin: 6px 0; }
-.iolab-stepper .says { min-height: 2.9em; margin: 4px 0; font-size: 15px; }
+.iolab-stepper .says { min-height: 4.3em; margin: 4px 0; font-size: 15px; }
+.iolab-stepper .changes { display: block; font-size: 13px; color: #444; }
 .iolab-stepper .who { display: inline-block; border-radius: 10px; padding: 0 9px; margin-right: 6px; border: 1px solid #222; }
 .iolab-stepper .who.client { background: #eec7dd; } .iolab-stepper .who.loop { background: #cfe8f7; }
 .iolab-stepper .who.handler { background: #c4e8dc; }
@@ -32,7 +34,7 @@ const STYLE = `
 .iolab-stepper button { font: inherit; color: #222; background: #f2f2f2; border: 1px solid #767676; border-radius: 4px; padding: 3px 10px; min-height: 30px; }
 .iolab-stepper button:hover { background: #e2e2e2; }
 .iolab-stepper input[type=range] { flex: 1 1 240px; min-width: 160px; height: 26px; accent-color: #0072B2; }
-.iolab-stepper :focus-visible { outline: 3px solid #0072B2; outline-offset: 2px; }
+.iolab-stepper :focus-visible, .iolab-stepper:focus { outline: 3px solid #0072B2; outline-offset: 2px; }
 .iolab-stepper .small { color: #5f5f5f; font-size: 12px; margin: 4px 0 0; }
 .iolab-stepper .none { color: #5f5f5f; font-style: italic; }
 `;
@@ -53,8 +55,14 @@ function drawn(name, attributes = {}, ...children) {
 
 const count = number => Number(number).toLocaleString("en");
 
+let steppers = 0;
+
 function render({ model, el, signal }) {
-  const root = element("div", { class: "iolab-stepper", role: "group" });
+  const own = `iolab-stepper-${++steppers}`;
+  // Lab asks whether its shortcuts are to be left out.
+  const root = element("div", {
+    class: "iolab-stepper", role: "group", tabindex: 0, "aria-describedby": `${own}-keys`, "data-lm-suppress-shortcuts": "true",
+  });
   const says = element("p", { class: "says", role: "status", "aria-live": "polite" });
   const back = element("button", { type: "button" }, "◀ step");
   const play = element("button", { type: "button" }, "▶ play");
@@ -68,15 +76,13 @@ function render({ model, el, signal }) {
   const where = element("span", { class: "where" });
   const program = element("section", { class: "side program", "aria-label": "What the program sees" });
   const kernel = element("section", { class: "side kernel", "aria-label": "What the kernel holds" });
-  const keys = element("p", { class: "small" }, "Keys: ← → one step, Page Up and Page Down one turn, Home and End, space plays and pauses. An orange frame: changed by this step.");
+  const keys = element("p", { class: "small", id: `${own}-keys` }, "Keys: ← → one step, Page Up and Page Down one turn, Home and End, space plays and pauses. An orange frame: changed by this step.");
   const origin = element("p", { class: "small" });
-  // Lab asks the focused element first whether its shortcuts are to be left out.
-  for (const control of [turnBack, back, play, forth, turnForth, scrub]) control.setAttribute("data-lm-suppress-shortcuts", "true");
   root.append(element("style", {}, STYLE), element("div", { class: "row" }, turnBack, back, play, forth, turnForth, scrub, where), says,
     element("div", { class: "sides" }, program, kernel), origin, keys);
   el.append(root);
 
-  let run, at = 0, timer = 0;
+  let run, at = 0, timer = 0, frame = 0, changes = [];
 
   function load() {
     run = model.get("run");
@@ -89,25 +95,48 @@ function render({ model, el, signal }) {
   function show(number) {
     at = Math.max(0, Math.min(number, run.steps.length - 1));
     const step = run.steps[at], before = at ? run.steps[at - 1] : step;
-    says.setAttribute("aria-live", timer ? "off" : "polite");
-    says.replaceChildren(element("span", { class: `who ${step.who}` }, step.who), element("strong", {}, `${step.title}. `), step.says);
     scrub.value = at;
     scrub.setAttribute("aria-valuetext", `step ${at + 1} of ${run.steps.length}, turn ${step.turn}: ${step.title}`);
     where.textContent = `step ${at + 1} of ${run.steps.length}, turn ${step.turn}`;
+    changes = [];
     const sides = run.kind === "reactor" ? reactor(step, before) : proactor(step, before);
     program.replaceChildren(element("p", { class: "head" }, "What the program sees"), ...sides[0]);
     kernel.replaceChildren(element("p", { class: "head" }, run.kind === "reactor" ? "What the kernel holds" : "What the kernel holds, and the rings that both share"), ...sides[1]);
+    // While it plays a screen reader would be talked over by every step: it is told of the one where it stops.
+    says.setAttribute("aria-live", timer ? "off" : "polite");
+    say();
   }
 
-  // A table whose cells are marked where they differ from the same row, by its key, of the step before.
-  function table(caption, headings, rows, earlier, { running = () => false, cell = (value) => [String(value)], none = "nothing" } = {}) {
+  function say() {
+    const step = run.steps[at];
+    says.replaceChildren(element("span", { class: `who ${step.who}` }, step.who), element("strong", {}, `${step.title}. `), step.says);
+    if (at) says.append(element("span", { class: "changes" }, ` Changed: ${changes.join("; ") || "nothing that is shown here"}.`));
+  }
+
+  // A screen reader reads what changes while a region is live: so it is emptied, and a moment later written again.
+  function sayAgain() {
+    says.setAttribute("aria-live", "polite");
+    says.replaceChildren();
+    clearTimeout(frame);
+    frame = setTimeout(() => { if (!says.firstChild) say(); }, SPEAK_MS);
+  }
+
+  // A table whose cells are marked where they differ from the same row, by its key, of the step before. The same is put
+  // into words, as `name: ...`: `columns` are the headings there, `title` is what a row is called; a row that is `alone` has no title.
+  function table(caption, headings, rows, earlier, {
+    running = () => false, words = value => String(value), cell = (...each) => [words(...each)], none = "nothing",
+    name, columns = headings, title = row => String(row[1]).split(", fd ")[0], alone = false,
+  }) {
     const made = element("table", {}, element("caption", {}, caption));
+    const known = new Map(earlier.map(row => [row[0], row])), keys = new Set(rows.map(row => row[0]));
+    const come = rows.filter(row => !known.has(row[0])).map(title), gone = earlier.filter(row => !keys.has(row[0])).map(title);
+    if (come.length) changes.push(`${name}: ${come.join(", ")} new`);
+    if (gone.length) changes.push(`${name}: ${gone.join(", ")} gone`);
     if (!rows.length) {
       made.append(element("tbody", {}, element("tr", {}, element("td", { class: "none" }, none))));
       return made;
     }
-    made.append(element("thead", {}, element("tr", {}, ...headings.map(words => element("th", { scope: "col" }, words)))));
-    const known = new Map(earlier.map(row => [row[0], row]));
+    made.append(element("thead", {}, element("tr", {}, ...headings.map(each => element("th", { scope: "col" }, each)))));
     const body = element("tbody");
     for (const row of rows) {
       const line = element("tr", running(row) ? { class: "running" } : {});
@@ -115,6 +144,7 @@ function render({ model, el, signal }) {
       row.slice(1).forEach((value, column) => {
         const changed = !old || JSON.stringify(old[column + 1]) !== JSON.stringify(value);
         line.append(element("td", changed ? { class: "changed" } : {}, ...cell(value, column, row)));
+        if (changed && old) changes.push(`${alone ? "" : `${title(row)}: `}${columns[column]} from ${words(old[column + 1], column)} to ${words(value, column)}`);
       });
       body.append(line);
     }
@@ -134,7 +164,8 @@ function render({ model, el, signal }) {
   function sockets(step, before) {
     const rows = each => each.kernel.sockets.map(([fd, name, unread, unsent]) => [fd, `${name}, fd ${fd}`, unread, unsent]);
     return table("Socket buffers (FIONREAD, SIOCOUTQ)", ["connection", "came, unread", "given, not acknowledged"], rows(step), rows(before),
-      { cell: (value, column) => (column ? bar(value, column === 2 ? "out" : "") : [value]), none: "no connection" });
+      { name: "sockets", columns: ["", "unread", "not acknowledged"], words: (value, column) => (column ? `${count(value)} B` : value),
+        cell: (value, column) => (column ? bar(value, column === 2 ? "out" : "") : [value]), none: "no connection" });
   }
 
   function reactor(step, before) {
@@ -144,17 +175,20 @@ function render({ model, el, signal }) {
       const ready = each.kernel.ready.find(([other]) => other === fd);
       return [fd, `${name}, fd ${fd}`, events, ready ? ready[2] : ""];
     });
-    const lamp = value => [element("span", { class: `lamp ${value ? "on" : ""}`, "aria-hidden": "true" }), value ? `ready: ${value}` : "not ready"];
+    const ready = value => (value ? `ready: ${value}` : "not ready");
+    const lamp = value => [element("span", { class: `lamp ${value ? "on" : ""}`, "aria-hidden": "true" }), ready(value)];
     return [
       [
-        table("Registered handlers", ["handler", "fd", "asked for"], handlers(step), handlers(before), { running: row => row[0] === step.running }),
-        table("What the last epoll_wait returned", ["descriptor", "fd", "events"], told(step), told(before), { none: "nothing" }),
+        table("Registered handlers", ["handler", "fd", "asked for"], handlers(step), handlers(before),
+          { name: "handlers", title: row => row[1].replace(", ", " of "), running: row => row[0] === step.running }),
+        table("What the last epoll_wait returned", ["descriptor", "fd", "events"], told(step), told(before), { name: "returned" }),
       ],
       [
-        table("epoll's interest list (/proc/self/fdinfo), and who is ready (poll)", ["descriptor", "watched for", "state"], interests(step),
-          interests(before), { cell: (value, column) => (column === 2 ? lamp(value) : [value]) }),
+        table("epoll's interest list (/proc/self/fdinfo), and who is ready (poll)", ["descriptor", "watched for", "state"], interests(step), interests(before),
+          { name: "interest list", words: (value, column) => (column === 2 ? ready(value).replace(":", " for") : value), cell: (value, column) => (column === 2 ? lamp(value) : [value]) }),
         sockets(step, before),
-        table("The listener's queue", ["connections that nobody has accepted"], [[0, step.kernel.not_accepted]], [[0, before.kernel.not_accepted]]),
+        table("The listener's queue", ["connections that nobody has accepted"], [[0, step.kernel.not_accepted]], [[0, before.kernel.not_accepted]],
+          { alone: true, columns: ["not accepted"] }),
       ],
     ];
   }
@@ -192,23 +226,31 @@ function render({ model, el, signal }) {
       each.kernel.polls === null ? "this kernel does not say" : each.kernel.polls.join(", ") || "none"]];
     return [
       [
-        table("Operations under way", ["operation", "user_data"], under(step), under(before)),
-        table("What the last wait has told", ["handler's method", "for", "result", "more to come"], told(step), told(before)),
+        table("Operations under way", ["operation", "user_data"], under(step), under(before), { name: "under way" }),
+        table("What the last wait has told", ["handler's method", "for", "result", "more to come"], told(step), told(before),
+          { name: "told", title: row => `${row[1]} for ${row[2]}` }),
       ],
       [
         queue("SQ", step.kernel.sq, step.kernel.sqes.map(sqe), "#E69F00"),
         queue("CQ", step.kernel.cq, step.kernel.cqes.map(sqe), "#56B4E9"),
         table("Entries in the SQ: nobody has handed them in", ["operation"], step.kernel.sqes.map(each => [each[0], sqe(each)]),
-          before.kernel.sqes.map(each => [each[0], sqe(each)])),
-        table("Entries in the CQ: nobody has taken them", ["operation", "result", "bytes lie in", "more to come"], cqes(step), cqes(before)),
+          before.kernel.sqes.map(each => [each[0], sqe(each)]), { name: "SQ" }),
+        table("Entries in the CQ: nobody has taken them", ["operation", "result", "bytes lie in", "more to come"], cqes(step), cqes(before), { name: "CQ" }),
         sockets(step, before),
-        table("Provided buffers, and what waits for readiness (fdinfo)", ["free buffers", "armed polls"], buffers(step), buffers(before)),
+        table("Provided buffers, and what waits for readiness (fdinfo)", ["free buffers", "armed polls"], buffers(step), buffers(before), { alone: true }),
       ],
     ];
   }
 
   // Controls
+  function stop() {
+    clearInterval(timer);
+    clearTimeout(frame);
+    timer = 0;
+  }
+
   function pause() {
+    if (timer) sayAgain();
     clearInterval(timer);
     timer = 0;
     play.textContent = "▶ play";
@@ -217,6 +259,7 @@ function render({ model, el, signal }) {
 
   function start() {
     if (at === run.steps.length - 1) show(0);
+    clearTimeout(frame);
     play.textContent = "❚❚ pause";
     play.setAttribute("aria-label", "Pause");
     timer = setInterval(() => {
@@ -241,7 +284,10 @@ function render({ model, el, signal }) {
   listen(turnForth, "click", () => turn(1));
   listen(play, "click", toggle);
   listen(scrub, "input", () => go(Number(scrub.value)));
+  // A click that no control takes gives the keys to the panel.
+  listen(root, "click", event => { if (!event.target.closest("button, input")) root.focus({ preventScroll: true }); });
   listen(root, "keydown", event => {
+    event.stopPropagation(); // else Lab's notebook takes the keys
     const field = event.target === scrub;
     const deeds = {
       " ": event.target.tagName === "BUTTON" ? null : toggle,
@@ -252,14 +298,13 @@ function render({ model, el, signal }) {
     const deed = event.ctrlKey || event.metaKey || event.altKey ? null : deeds[event.key];
     if (deed) {
       event.preventDefault();
-      event.stopPropagation();
       deed();
     }
   });
   model.on("change:run", load);
   load();
   return () => {
-    pause();
+    stop();
     model.off("change:run", load);
     root.remove();
   };

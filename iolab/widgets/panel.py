@@ -56,15 +56,16 @@ class Panel(anywidget.AnyWidget):
         if self._loop is None:
             deed(*arguments)
         elif arguments:
-            self._loop.call_soon_threadsafe(deed, *arguments)
+            self._loop.call_soon_threadsafe(self._carry_out, deed, *arguments)
         elif deed.__name__ not in self._waiting:
             self._waiting.add(deed.__name__)
             self._loop.call_soon_threadsafe(self._carry_out, deed)
 
-    def _carry_out(self, deed: Callable) -> None:
-        self._waiting.discard(deed.__name__)
+    def _carry_out(self, deed: Callable, *arguments) -> None:
+        if not arguments:
+            self._waiting.discard(deed.__name__)
         if self.comm is not None:  # else it was closed meanwhile
-            deed()
+            deed(*arguments)
 
     def picture(self):
         """The `drawing.picture.Picture` that stands for the panel where there is no kernel."""

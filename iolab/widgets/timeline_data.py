@@ -3,10 +3,14 @@
 from iolab.drawing.palette import ARROWS, LOOKS
 from iolab.drawing.timeline_figure import bar_labels
 from iolab.drawing.words import sentence, signature, title
+from iolab.models import MODELS
 from iolab.recording.recordings import origin
 from iolab.recording.stamp import Stamp
 from iolab.recording.timeline import APPLICATION, KERNEL, PEER, Timeline
 
+WAITS_MS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+SIZES = tuple(1 << power for power in (0, 6, 10, 12, 14, 16, 18, 20, 22, 24))
+MOST_SENDERS = 8
 _NAMES = {PEER: "sender", KERNEL: "kernel: socket queue", APPLICATION: "application thread"}
 
 
@@ -18,6 +22,14 @@ def looks() -> dict:
 def arrows() -> dict:
     """Of each kind of link whether its line is dashed, its sign and its meaning."""
     return {kind: [line == "--", sign, meaning] for kind, (_, line, sign, meaning) in ARROWS.items()}
+
+
+def choices() -> dict:
+    """What can be chosen in a panel, with the reason for which this machine refuses a model; and the palette."""
+    models = [[each.NAME, each.unavailable() or ""] for each in MODELS]
+    return {
+        "models": models, "waits_ms": WAITS_MS, "sizes": SIZES, "senders": MOST_SENDERS, "looks": looks(), "arrows": arrows(),
+    }  # fmt: skip
 
 
 def figure_of(timeline: Timeline) -> dict:

@@ -10,13 +10,15 @@ const LEFT = 150, ROW = 46, BAR = 26, AXIS = 34, TOP = 8; // pixels
 const NARROWEST = 20; // nanoseconds: nothing is measured finer
 const SETTLE_MS = 30; // a key that is held down is one change
 const SNAP = 7; // pixels from a pointer to a bar's edge
+const ANSWER_MS = 2000; // a kernel that says nothing for so long is busy, or was restarted
+const NO_ANSWER = "The kernel does not answer: it is busy, or was restarted; run the cell again.";
 
 const STYLE = `
 .iolab-timeline { font: 13px/1.45 system-ui, sans-serif; color: #222; background: #fff; border: 1px solid #bbb;
   border-radius: 4px; padding: 10px 12px; max-width: 1100px; box-sizing: border-box; }
 .iolab-timeline :is(button, select, input) { font: inherit; color: inherit; accent-color: #0072B2; }
 .iolab-timeline button { background: #f2f2f2; border: 1px solid #767676; border-radius: 3px; padding: 2px 9px; min-height: 26px; cursor: pointer; }
-.iolab-timeline button:disabled { color: #6b6b6b; cursor: default; }
+.iolab-timeline :is(button:disabled, button[aria-disabled=true]) { color: #6b6b6b; cursor: default; }
 .iolab-timeline select { background: #fff; border: 1px solid #767676; border-radius: 3px; min-height: 26px; }
 .iolab-timeline :is(button, select, input, summary, .plot):focus-visible { outline: 3px solid #0072B2; outline-offset: 2px; }
 .iolab-timeline .row { display: flex; flex-wrap: wrap; gap: 6px 16px; align-items: center; margin: 4px 0; }
@@ -131,7 +133,7 @@ function render({ model, el }) {
   const own = `iolab-${++panels}`;
   const choices = model.get("choices"), looks = choices.looks;
   const state = { view: [0, 1], kind: "whole", cursor: null, lane: null, A: null, B: null, hidden: new Set() };
-  let figure, shadow, lanes = [], width = 900, settling = 0, asked = 0;
+  let figure, shadow, lanes = [], width = 900, settling = 0, asked = 0, answering = 0, silent = false;
 
   // Controls ──────────────────────────────────────────────────────────────────
 
@@ -146,14 +148,17 @@ function render({ model, el }) {
       shown.textContent = text;
       input.setAttribute("aria-valuetext", text);
     };
+    let pulled = false; // between input and change the thumb is in somebody's hand
     const take = () => {
+      if (pulled) return;
       allowed = list(values, model.get(trait));
       input.max = allowed.length - 1;
       input.value = allowed.indexOf(model.get(trait));
       say();
     };
-    input.addEventListener("input", say);
-    input.addEventListener("change", () => settle(trait, () => allowed[input.value]));
+    input.addEventListener("input", () => { pulled = true; say(); });
+    input.addEventListener("change", () => { pulled = false; settle(trait, () => allowed[input.value]); });
+    input.addEventListener("blur", () => { pulled = false; take(); });
     take();
     return { input, shown, take, trait };
   };
@@ -173,20 +178,36 @@ function render({ model, el }) {
     asked = performance.now();
     model.set(trait, value());
     clearTimeout(settling);
-    settling = setTimeout(() => model.save_changes(), SETTLE_MS);
+    settling = setTimeout(() => ask(() => model.save_changes()), SETTLE_MS);
+  }
+  /** Tell the kernel something, and wait for its answer; what was told is not lost while it is busy. */
+  function ask(deed) {
+    answering ||= setTimeout(() => { silent = true; news(); }, ANSWER_MS);
+    try {
+      deed();
+      model.send({ do: "answer" });
+    } catch { // a kernel that was restarted has no such panel: nobody listens, and nobody will answer
+      silent = true;
+      news();
+    }
+  }
+  function answered() {
+    clearTimeout(answering);
+    answering = 0;
+    if (silent) { silent = false; news(); }
   }
   select.addEventListener("change", () => settle("model", () => select.value));
-  compare.addEventListener("change", () => { model.set("compare", compare.checked); model.save_changes(); });
+  compare.addEventListener("change", () => { model.set("compare", compare.checked); ask(() => model.save_changes()); });
   go.addEventListener("click", () => {
     asked = performance.now();
-    model.send({ do: model.get("running") ? "cancel" : "run" });
+    ask(() => model.send({ do: model.get("running") ? "cancel" : "run" }));
   });
 
   // The figure's own parts ──────────────────────────────────────────────────────
 
   const warning = make("p", { class: "warning", hidden: "" });
   const title = make("p", { class: "title" }), signature = make("p", { class: "small" });
-  const live = make("p", { class: "live", role: "status" });
+  const live = make("p", { class: "live", role: "status" }), before = make("p", { class: "before small" });
   const svg = shape("svg", { role: "img" });
   const plot = make("div", { class: "plot", tabindex: 0, role: "application", "aria-roledescription": "timeline", "aria-describedby": `${own}-keys` }, svg);
   const said = make("p", { class: "said", role: "status" }), between = make("p", { class: "between", role: "status" });
@@ -195,10 +216,10 @@ function render({ model, el }) {
     made.addEventListener("click", () => { deed(); draw(); });
     return made;
   };
+  const nearer = button("Close-up", () => look("close-up"), "Close-up: from ready until done");
   const tools = make("div", { class: "row tools", role: "group", "aria-label": "View and markers" },
     button("Zoom in", () => zoom(0.5)), button("Zoom out", () => zoom(2)), button("Whole run", () => look("whole")),
-    button("Close-up", () => look("close-up"), "Close-up: from ready until done"),
-    button("◀", () => step(-1), "Previous edge"), button("▶", () => step(1), "Next edge"),
+    nearer, button("◀", () => step(-1), "Previous edge"), button("▶", () => step(1), "Next edge"),
     button("Lane ▲", () => change_lane(-1), "Lane above"), button("Lane ▼", () => change_lane(1), "Lane below"),
     button("Mark A", () => mark("A")), button("Mark B", () => mark("B")), button("Clear markers", () => { state.A = state.B = null; }));
   const switches = make("div", { class: "row" });
@@ -209,7 +230,7 @@ function render({ model, el }) {
     " zoom at the cursor, ", key("0"), " whole run, ", key("C"), " close-up of the moment after ready, ", key("Page Up"), " ", key("Page Down"),
     " move the view, ", key("A"), " ", key("B"), " markers, ", key("Esc"), " clear them. Mouse: the wheel zooms, dragging moves, a click sets marker A, Shift and a click marker B."));
   const root = make("div", { class: "iolab-timeline", role: "region", "aria-label": "Timeline panel", "data-lm-suppress-shortcuts": "true" },
-    make("style", {}, STYLE), controls, warning, title, signature, live, plot, tools, said, between,
+    make("style", {}, STYLE), controls, warning, title, signature, live, before, plot, tools, said, between,
     make("fieldset", {}, make("legend", {}, "Lanes:"), switches), legend, keys);
   el.append(root);
 
@@ -227,11 +248,17 @@ function render({ model, el }) {
     return [first - (last - first) * 0.01, last + (last - first) * 0.02];
   };
   const close_up = () => {
-    const after = Math.max(figure.done_ns - figure.zero_ns, 1000);
-    return figure.zero_ns ? [figure.zero_ns - 0.5 * after, figure.done_ns + 0.1 * after] : whole();
+    const runs = shadow && shadow.zero_ns ? [figure, shadow] : [figure];
+    const after = Math.max(...runs.map(run => run.done_ns - run.zero_ns), 1000);
+    return [figure.zero_ns - 0.5 * after, figure.zero_ns + 1.1 * after];
   };
+  /** Why this run has no close-up; "" where it has one. */
+  const no_close_up = () => figure.zero_ns ? "" : figure.lanes.filter(([lane]) => lane.startsWith("peer")).length > 1
+    ? "There is no close-up of several senders: the data of each was ready at another time."
+    : "There is no close-up: this run does not say when the data was ready.";
 
   function look(kind) {
+    if (kind === "close-up" && no_close_up()) { said.textContent = no_close_up(); return; }
     state.kind = kind;
     state.view = kind === "whole" ? whole() : close_up();
   }
@@ -288,6 +315,12 @@ function render({ model, el }) {
     return `${looks[span.state][2]}${call}${carried}: ${duration(span.end[0] - span.start[0])}; from ${stamp_words(span.start)}; ` +
       `to ${stamp_words(span.end)}. Evidence: ${span.evidence}.`;
   }
+  /** What the lane did in the run before, as long after "ready". */
+  function before_words(here) {
+    const then = here - figure.zero_ns + shadow.zero_ns;
+    const span = spans_of(shadow, state.lane).filter(each => each.start[0] <= then && then < each.end[0]).pop();
+    return `In the run before (${shadow.model}) at this time: ${span ? `${looks[span.state][2]}${span.call ? `, ${span.call}` : ""}` : "nothing"}.`;
+  }
   function tell() {
     if (state.cursor === null || !state.lane) { said.textContent = "Move over the figure, or use the arrow keys on it: each bar says what it is, and how we know."; return; }
     const here = state.cursor;
@@ -295,7 +328,7 @@ function render({ model, el }) {
     if (span && span.state !== "copy" && pixel_ns() > 1) { // a hair line under the pointer is meant, too
       span = spans_of(figure, state.lane).find(each => each.start[0] >= here && each.start[0] - here < pixel_ns() && each.end[0] - each.start[0] < 3 * pixel_ns()) || span;
     }
-    said.textContent = `${lane_name(state.lane)}, ${since(here)}: ${span ? span_words(span) : "nothing."}`;
+    said.textContent = `${lane_name(state.lane)}, ${since(here)}: ${span ? span_words(span) : "nothing."}${shadow ? ` ${before_words(here)}` : ""}`;
   }
   function difference() {
     const { A, B } = state;
@@ -381,25 +414,11 @@ function render({ model, el }) {
     difference();
   }
 
-  // News from the kernel ────────────────────────────────────────────────────────
-
-  function new_figure() {
-    figure = model.get("figure");
-    const before = model.get("shadow");
-    const old = figure && state.zero !== undefined ? [state.view[0] - state.zero, state.view[1] - state.zero] : null;
-    shadow = before.spans ? before : null;
-    const names = new Set(figure.lanes.map(([lane]) => lane));
-    lanes = [...figure.lanes, ...(shadow ? shadow.lanes.filter(([lane]) => !names.has(lane)) : [])];
-    state.A = state.B = state.cursor = null;
-    if (!names.has(state.lane)) state.lane = "application";
-    if (Boolean(figure.zero_ns) !== Boolean(state.zero)) state.kind = "whole"; // one sender, or several
-    state.zero = figure.zero_ns;
-    if (state.kind === "own" && old) state.view = [old[0] + figure.zero_ns, old[1] + figure.zero_ns];
-    else look(state.kind);
-    title.textContent = figure.title;
-    signature.textContent = figure.signature.join(" · ");
-    svg.setAttribute("aria-label", `${figure.title}. Lanes: ${figure.lanes.map(([, name]) => name).join(", ")}.`);
-    plot.setAttribute("aria-label", figure.title);
+  /** A box for each lane. The focus stays where it is: a run ends at any time, also under somebody's fingers. */
+  function show_switches() {
+    const focused = switches.contains(document.activeElement) ? document.activeElement.dataset.show : null;
+    const had = [...switches.children].map(each => each.dataset.name).join();
+    if (had === lanes.map(([, name]) => name).join()) return;
     switches.replaceChildren(...lanes.map(([lane, name]) => {
       const box = make("input", { type: "checkbox", "data-show": lane });
       box.checked = !state.hidden.has(lane);
@@ -408,8 +427,33 @@ function render({ model, el }) {
         if (state.hidden.has(state.lane)) state.lane = (shown_lanes()[0] || [null])[0];
         tell(); draw();
       });
-      return make("label", {}, box, name);
+      return make("label", { "data-name": name }, box, name);
     }));
+    if (focused) ([...switches.querySelectorAll("input")].find(each => each.dataset.show === focused) || switches.querySelector("input")).focus({ preventScroll: true });
+  }
+
+  // News from the kernel ────────────────────────────────────────────────────────
+
+  function new_figure() {
+    figure = model.get("figure");
+    const earlier = model.get("shadow");
+    const old = figure && state.zero !== undefined ? [state.view[0] - state.zero, state.view[1] - state.zero] : null;
+    shadow = earlier.spans ? earlier : null;
+    const names = new Set(figure.lanes.map(([lane]) => lane));
+    lanes = [...figure.lanes, ...(shadow ? shadow.lanes.filter(([lane]) => !names.has(lane)) : [])];
+    state.A = state.B = state.cursor = null;
+    if (!names.has(state.lane)) state.lane = "application";
+    if (Boolean(figure.zero_ns) !== Boolean(state.zero)) state.kind = "whole"; // one sender, or several
+    nearer.setAttribute("aria-disabled", Boolean(no_close_up())); // it keeps the focus, and says why
+    nearer.title = no_close_up();
+    state.zero = figure.zero_ns;
+    if (state.kind === "own" && old) state.view = [old[0] + figure.zero_ns, old[1] + figure.zero_ns];
+    else look(state.kind);
+    title.textContent = figure.title;
+    signature.textContent = figure.signature.join(" · ");
+    svg.setAttribute("aria-label", `${figure.title}. Lanes: ${figure.lanes.map(([, name]) => name).join(", ")}.`);
+    plot.setAttribute("aria-label", figure.title);
+    show_switches();
     const states = new Set(figure.spans.map(span => span.state)), kinds = new Set(figure.links.map(link => link[0]));
     legend.replaceChildren(...Object.entries(looks).filter(([name]) => states.has(name)).map(([name, [, , meaning]]) =>
       make("li", {}, shape("svg", { viewBox: "0 0 26 13", "aria-hidden": "true" }, patterns({ [name]: looks[name] }, `${own}-legend`), shape("rect", { x: 0.5, y: 0.5, width: 25, height: 12, stroke: "#222",
@@ -426,8 +470,9 @@ function render({ model, el }) {
     go.textContent = running ? "Cancel" : "Run again";
     root.dataset.running = running;
     plot.style.opacity = running ? 0.55 : 1;
-    live.textContent = running ? `Running ${model.get("model")} …` : failure || model.get("sentence");
-    live.classList.toggle("warning", !running && Boolean(failure));
+    live.textContent = silent ? NO_ANSWER : running ? `Running ${model.get("model")} …` : failure || model.get("sentence");
+    live.classList.toggle("warning", silent || !running && Boolean(failure));
+    before.textContent = shadow ? `Before: ${shadow.sentence}` : "";
     warning.hidden = !figure || !figure.origin;
     warning.textContent = figure && figure.origin ? `${figure.origin}. Wait, bytes and senders are those of the recording.` : "";
     select.value = model.get("model");
@@ -438,6 +483,7 @@ function render({ model, el }) {
   const heard = () => { if (model.get("figure").spans) { new_figure(); news(); } };
   const settings = ["running", "failure", "sentence", "model", "wait_ms", "nbytes", "senders", "compare"].map(name => `change:${name}`);
   model.on("change:figure", heard);
+  model.on("msg:custom", answered);
   for (const name of settings) model.on(name, news);
 
   // Mouse and keys ──────────────────────────────────────────────────────────────
@@ -505,7 +551,10 @@ function render({ model, el }) {
     watch.disconnect();
     window.removeEventListener("wheel", elsewhere, { capture: true });
     window.removeEventListener("pagehide", leaving);
+    clearTimeout(settling);
+    clearTimeout(answering);
     model.off("change:figure", heard);
+    model.off("msg:custom", answered);
     for (const name of settings) model.off(name, news);
   };
 }

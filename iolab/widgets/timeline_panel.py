@@ -18,9 +18,6 @@ from iolab.recording.recordings import obtain
 from iolab.recording.timeline import Timeline
 from iolab.widgets.panel import Panel, javascript
 
-WAITS_MS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
-SIZES = tuple(1 << power for power in (0, 6, 10, 12, 14, 16, 18, 20, 22, 24))
-MOST_SENDERS = 8
 SETTINGS = ("model", "wait_ms", "nbytes", "senders")
 
 
@@ -45,10 +42,12 @@ class TimelinePanel(Panel):
     shadow = traitlets.Dict(help="the run before it, or nothing").tag(sync=True)
 
     def __init__(self, model=blocking, wait_ms: float = 200, nbytes: int = 1 << 20, senders: int = 1) -> None:
+        from iolab.widgets.timeline_data import choices
+
         scenario_of(wait_ms, nbytes, senders)
         self.timeline: Timeline | None = None
         self._made: tuple = ()  # the settings of the run that is shown or under way
-        super().__init__(model=model.NAME, wait_ms=wait_ms, nbytes=nbytes, senders=senders, choices=_choices())
+        super().__init__(model=model.NAME, wait_ms=wait_ms, nbytes=nbytes, senders=senders, choices=choices())
         self.run()
         self.observe(lambda change: self.in_main_loop(self.start), SETTINGS)
 
@@ -69,14 +68,17 @@ class TimelinePanel(Panel):
     def start_again(self) -> None:
         """Begin the run that is chosen; the panel shows it when it is over."""
         self.stop()
-        if self._loop is None or self._model.unavailable():
+        if self._loop is None:
             self.run()
             return
         self._made = self._settings
         try:
+            if self._model.unavailable():
+                self._show_recording()
+                return
             self._process = ExperimentProcess(self._model, *self._settings[1:])
-        except (OSError, ValueError) as error:
-            self.failure = str(error)
+        except Exception as error:  # the loop would only log it, and the page would wait for ever
+            self._failed(error)
             return
         self.failure, self.running = "", True
         self._loop.add_reader(self._process.fileno(), self._heard)
@@ -90,8 +92,11 @@ class TimelinePanel(Panel):
             self._process = None
             try:
                 self._show(*process.result())
-            except RuntimeError as error:
-                self.running, self.failure = False, str(error)
+            except Exception as error:
+                self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self._made, self.running, self.failure = (), False, str(error) or type(error).__name__
 
     def stop(self) -> None:
         """End the run that is under way, if there is one."""
@@ -102,7 +107,8 @@ class TimelinePanel(Panel):
             self._made, self.running = (), False
 
     def asked(self, message: dict) -> None:
-        """The page's buttons: {"do": "run"} or {"do": "cancel"}."""
+        """The page's buttons, {"do": "run"} or {"do": "cancel"}; {"do": "answer"} wants to know whether we are there."""
+        self.send({"heard": message.get("do")})
         if message.get("do") == "run":
             self.start_again()
         elif message.get("do") == "cancel" and self._process is not None:
@@ -138,12 +144,3 @@ class TimelinePanel(Panel):
             self.timeline, self.figure = timeline, figure_of(timeline) | {"run_ns": run_ns}
             self.sentence, self.running, self.failure = self.figure["sentence"], False, ""
         return timeline
-
-
-def _choices() -> dict:
-    from iolab.widgets.timeline_data import arrows, looks
-
-    models = [[each.NAME, each.unavailable() or ""] for each in MODELS]
-    return {
-        "models": models, "waits_ms": WAITS_MS, "sizes": SIZES, "senders": MOST_SENDERS, "looks": looks(), "arrows": arrows(),
-    }  # fmt: skip

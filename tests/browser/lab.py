@@ -25,6 +25,7 @@ from pathlib import Path
 import nbformat
 
 LIMIT_S = 120  # for whatever takes seconds on a quiet machine
+MOST_TABS = 60
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage")  # fmt: skip
@@ -37,6 +38,15 @@ IDLE = """() => {
   const kernel = panel && panel.sessionContext && panel.sessionContext.session && panel.sessionContext.session.kernel;
   return !!kernel && kernel.status === 'idle' && kernel.connectionStatus === 'connected';
 }"""
+# From now on window.changes tells what happens to a live region: how live it is when it is emptied, and when it is written.
+WATCH = """selector => {
+  const region = document.querySelector(selector), live = () => region.getAttribute("aria-live");
+  window.changes = [];
+  new MutationObserver(all => window.changes.push(...all.map(each =>
+    each.type === "attributes" ? `becomes ${live()}` : each.addedNodes.length ? `written while ${live()}` : `emptied while ${live()}`)))
+    .observe(region, {attributes: true, attributeFilter: ["aria-live"], childList: true});
+}"""
+SPOKEN = "() => window.changes.lastIndexOf('written while polite') > window.changes.lastIndexOf('becomes polite')"
 NO_CELL_WAITS = "() => !Array.from(document.querySelectorAll('.jp-InputPrompt')).some(p => p.textContent.includes('*'))"
 
 
@@ -186,6 +196,14 @@ class OpenNotebook:
         if wait:
             self.page.wait_for_function(NO_CELL_WAITS)
             self.idle()
+
+    def tab_into(self, selector: str, key: str = "Tab") -> None:
+        """Press Tab, or "Shift+Tab", until the focus is in what `selector` names."""
+        for _ in range(MOST_TABS):
+            self.page.keyboard.press(key)
+            if self.page.evaluate("selector => !!document.activeElement.closest(selector)", selector):
+                return
+        raise AssertionError(f"{selector} is not reached by {MOST_TABS} times {key}")
 
     def model(self) -> dict:
         """The notebook as Lab holds it now, as JSON."""

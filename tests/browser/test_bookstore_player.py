@@ -2,7 +2,10 @@
 
 import pytest
 
-from tests.browser.lab import OpenNotebook, write_notebook
+from iolab.drawing.palette import LOOKS
+from iolab.models import blocking
+from iolab.recording.recordings import recorded
+from tests.browser.lab import SPOKEN, WATCH, OpenNotebook, write_notebook
 
 CELLS = (
     "from iolab.models import blocking, multiplexing_epoll\n"
@@ -192,8 +195,69 @@ def test_a_screen_reader_is_told_of_a_step_and_not_of_every_scene_that_plays(pla
     notebook.page.wait_for_function(
         "() => document.querySelector('.iolab-player .caption').getAttribute('aria-live') === 'off'"
     )
+    notebook.page.evaluate(WATCH, f"{ROOT} .caption")
     notebook.page.keyboard.press("Space")
+    notebook.page.wait_for_function(SPOKEN)
     assert caption.get_attribute("aria-live") == "polite"
+    assert caption.inner_text() == player.locator("svg.scene").get_attribute("aria-label").removeprefix("The scene: ")
+
+
+def test_a_screen_reader_is_told_where_the_run_ends(player, notebook):
+    focus(player, "Position in the run")
+    for key in ("End", *["ArrowLeft"] * 20, "Space"):
+        notebook.page.keyboard.press(key)
+    notebook.page.evaluate(WATCH, f"{ROOT} .caption")
+    notebook.page.wait_for_function(SPOKEN)
+    assert scene(player) == scenes(player)
+    assert player.locator(".caption").inner_text()
+
+
+def test_the_states_of_all_lanes_are_told_and_each_has_a_place_in_the_legend(player, notebook):
+    timeline = recorded(blocking)
+    legend = player.locator(".legend li").all_inner_texts()
+    assert sorted(legend) == sorted({LOOKS[span.state].meaning for span in timeline.spans})
+    assert player.locator(".legend rect").evaluate_all(
+        "all => all.every(each => each.getBoundingClientRect().width > 20)"
+    )
+    middle = timeline.facts["wall_ns"] / 2
+    box = player.locator("svg.lanes").bounding_box()
+    player.locator("svg.lanes").click(position={"x": box["width"] * 0.5, "y": 20})
+    now = dict(each.split(": ", 1) for each in player.locator(".now").inner_text().split(" · "))
+    assert now["application"] == LOOKS["blocked"].meaning
+    assert now["kernel's queue"] == "nothing"
+    assert abs(milliseconds(player) * 1e6 - middle) < middle / 2
+
+
+def test_a_click_beside_the_controls_gives_the_keys_to_the_panel(player, notebook):
+    player.locator("svg.scene").click()
+    notebook.page.keyboard.press("ArrowRight")
+    assert scene(player) == 2
+
+
+def test_the_keyboard_alone_comes_from_the_cell_plays_steps_and_leaves(browser, lab, folder):
+    write_notebook(folder / "by-keyboard.ipynb", *CELLS, "1")
+    with OpenNotebook(browser, lab, "by-keyboard.ipynb") as notebook:
+        page = notebook.page
+        page.click(".jp-Cell .cm-content")
+        page.keyboard.press("Shift+Enter")
+        player = page.locator(ROOT)
+        player.locator("svg.scene g").first.wait_for()
+        notebook.tab_into(ROOT, "Shift+Tab")
+        notebook.tab_into(f"{ROOT}:focus", "Shift+Tab")
+        assert page.evaluate("() => getComputedStyle(document.activeElement).outlineWidth") == "3px"
+        page.keyboard.press("ArrowRight")
+        assert scene(player) == 2
+        before = milliseconds(player)
+        page.keyboard.press("Space")
+        page.wait_for_function(
+            "before => parseFloat(document.querySelector('.iolab-player .clock strong').innerText) > before", arg=before
+        )
+        page.keyboard.press("Space")
+        notebook.tab_into("[aria-label=Speed]")
+        notebook.tab_into(f"body:not(:has({ROOT}:focus-within))")
+        assert page.evaluate("() => document.activeElement !== document.body")
+        assert len(notebook.model()["cells"]) == 2
+        assert notebook.errors() == []
 
 
 def test_with_reduced_motion_nobody_walks(browser, lab, player, notebook):

@@ -3,7 +3,7 @@
 import pytest
 
 from iolab.recording import proactor_turns, reactor_turns
-from tests.browser.lab import OpenNotebook, write_notebook
+from tests.browser.lab import SPOKEN, WATCH, OpenNotebook, write_notebook
 
 CELLS = (
     "from iolab.widgets.loop_stepper import LoopStepper\n\nLoopStepper('reactor')",
@@ -105,7 +105,76 @@ def test_what_a_step_has_changed_is_marked(stepper, notebook):
         notebook.page.keyboard.press("ArrowRight")
         if "b sends half a request" in stepper.locator(".says").inner_text():
             break
+    else:
+        pytest.fail("b never sends half a request")
     assert stepper.locator(".kernel td.changed").count() >= 1
+    told = stepper.locator(".says .changes").inner_text()
+    kind = stepper.get_attribute("aria-label").split()[2]
+    assert told.startswith("Changed: ")
+    assert ("b: unread from 0 B to 9 B" if kind == "reactor" else "CQ: receive on b new") in told
+
+
+def test_what_is_marked_and_what_is_gone_is_told_in_words_for_every_step(stepper, notebook):
+    lines = []
+    for _ in range(where(stepper)[1] - 1):
+        notebook.page.keyboard.press("ArrowRight")
+        lines.append(stepper.locator(".says .changes").inner_text().removeprefix("Changed: "))
+        marked = stepper.locator("td.changed").count()
+        assert bool(marked) == (" new" in lines[-1] or " to " in lines[-1]), lines[-1]
+    told, kind = " ".join(lines), stepper.get_attribute("aria-label").split()[2]
+    wanted = {
+        "reactor": (
+            "not accepted from 1 to 2",
+            "interest list: a, b new",
+            "b: unread from 9 B to 0 B",
+            "b: asked for from IN to IN OUT",
+        ),
+        "proactor": (
+            "SQ: read on wake-up, accept on listener gone",
+            "CQ: accept on listener new",
+            "under way: send on a gone",
+        ),
+    }[kind]
+    assert [words for words in wanted if words not in told] == []
+    assert "handlers: HttpHandler of b gone" in told if kind == "reactor" else "sockets: b gone" in told
+    assert "undefined" not in told
+
+
+def test_a_screen_reader_is_told_of_the_step_where_it_stops(stepper, notebook):
+    says = f".iolab-stepper[aria-label='{stepper.get_attribute('aria-label')}'] .says"
+    stepper.get_by_label("Step", exact=True).focus()
+    for keys in (("Space", "Space"), ("End", "ArrowLeft", "Space")):  # paused, and at the end
+        for key in keys[:-1]:
+            notebook.page.keyboard.press(key)
+        notebook.page.evaluate(WATCH, says)
+        notebook.page.keyboard.press(keys[-1])
+        notebook.page.wait_for_function(SPOKEN)
+        assert stepper.locator(".says strong").inner_text()
+    stepper.get_by_label("Play", exact=True).wait_for()
+    assert where(stepper)[0] == where(stepper)[1]
+
+
+def test_the_keyboard_alone_comes_from_the_cell_plays_steps_and_leaves(browser, lab, folder):
+    write_notebook(folder / "step-by-keyboard.ipynb", CELLS[0], "1")
+    with OpenNotebook(browser, lab, "step-by-keyboard.ipynb") as notebook:
+        page = notebook.page
+        page.click(".jp-Cell .cm-content")
+        page.keyboard.press("Shift+Enter")
+        stepper = page.locator(".iolab-stepper")
+        stepper.locator("table").first.wait_for()
+        notebook.tab_into(".iolab-stepper", "Shift+Tab")
+        notebook.tab_into(".iolab-stepper:focus", "Shift+Tab")
+        assert page.evaluate("() => getComputedStyle(document.activeElement).outlineWidth") == "3px"
+        page.keyboard.press("ArrowRight")
+        assert where(stepper)[0] == 2
+        page.keyboard.press("Space")
+        stepper.locator(".where", has_text="step 3 of").wait_for()
+        page.keyboard.press("Space")
+        notebook.tab_into("[aria-label=Step]")
+        notebook.tab_into("body:not(:has(.iolab-stepper:focus-within))")
+        assert page.evaluate("() => document.activeElement !== document.body")
+        assert len(notebook.model()["cells"]) == 2
+        assert notebook.errors() == []
 
 
 def test_it_says_where_the_run_is_from(stepper):

@@ -1,6 +1,7 @@
 """Every notebook in a real JupyterLab: opened, run whole, two at a time; and how long a reader waits for the first figure.
 
-A screenshot of each page is kept in the folder that IOLAB_SCREENSHOTS names, else beside the test's other files.
+A screenshot of each page is kept in the folder that IOLAB_SCREENSHOTS names, else beside the test's other files; and
+one of each panel, as NAME-panel.png.
 """
 
 import os
@@ -27,18 +28,22 @@ TO_THE_TOP = """() => new Promise(drawn => {
   document.querySelectorAll('.jp-NotebookPanel *').forEach(element => { element.scrollTop = 0; });
   requestAnimationFrame(() => requestAnimationFrame(drawn));
 })"""
+# What makes a panel in a cell, and the root of it in the page.
+PANELS = {"TimelinePanel(": ".iolab-timeline", "BookstorePlayer(": ".iolab-player", "LoopStepper(": ".iolab-stepper"}
+LEAST_PANEL = 200  # pixels: what is smaller is not seen as one
 HIGHEST = 16_000  # pixels that chromium draws
 BROKEN = """() => Array.from(document.querySelectorAll('.jp-NotebookPanel img'))
   .filter(image => !image.complete || image.naturalWidth === 0).map(image => image.src.slice(0, 80))"""
 
 
 class Seen(NamedTuple):
-    """What a notebook was after its run; `broken` are images that do not show."""
+    """What a notebook was after its run; `broken` are images that do not show, `panels` the sizes of the panels by their roots."""
 
     errors: list[str]
     counts: list[int | None]
     figures: int
     broken: list[str]
+    panels: dict[str, list[tuple[float, float]]]
     seconds: float
 
 
@@ -81,10 +86,11 @@ def runs(browser, lab, served, screenshots) -> dict[str, Seen]:
             path, notebook, begin = under_way[0]
             notebook.page.wait_for_function(NO_CELL_WAITS)
             notebook.idle()
-            seen[path.name] = look(notebook, time.monotonic() - begin)
+            seconds = time.monotonic() - begin
             notebook.page.set_viewport_size({"width": 1280, "height": min(notebook.page.evaluate(HEIGHT), HIGHEST)})
             notebook.page.evaluate(TO_THE_TOP)
             notebook.page.screenshot(path=screenshots / f"{path.stem}.png")
+            seen[path.name] = look(notebook, seconds, screenshots / path.stem)
             under_way.pop(0)
             notebook.__exit__(None, None, None)
     finally:
@@ -93,10 +99,28 @@ def runs(browser, lab, served, screenshots) -> dict[str, Seen]:
     return seen
 
 
-def look(notebook: OpenNotebook, seconds: float) -> Seen:
+def panels_of(cells) -> list[str]:
+    """The roots of the panels that the cells make; a cell that only says how to make one is a comment, or text."""
+    lines = [line for cell in code_cells(cells) for line in "".join(cell["source"]).splitlines()]
+    return [root for name, root in PANELS.items() for line in lines if name in line.partition("#")[0]]
+
+
+def look(notebook: OpenNotebook, seconds: float, picture: Path) -> Seen:
     cells = notebook.model()["cells"]
     counts = [cell["execution_count"] for cell in code_cells(cells)]
-    return Seen(notebook.errors(), counts, count_figures(cells), notebook.page.evaluate(BROKEN), seconds)
+    panels = {root: keep_panels(notebook.page, root, picture) for root in sorted(set(panels_of(cells)))}
+    return Seen(notebook.errors(), counts, count_figures(cells), notebook.page.evaluate(BROKEN), panels, seconds)
+
+
+def keep_panels(page, root: str, picture: Path) -> list[tuple[float, float]]:
+    """Wait for the first one, take a picture of each, and tell how large they are."""
+    page.locator(root).first.wait_for()
+    sizes = []
+    for number, panel in enumerate(page.locator(f"{root}:visible").all()):
+        box = panel.bounding_box()
+        sizes.append((box["width"], box["height"]))
+        panel.screenshot(path=picture.with_name(f"{picture.name}-panel{number or ''}.png"))
+    return sizes
 
 
 def test_from_the_start_of_jupyterlab_to_the_first_figure_it_takes_few_seconds(browser, served, capsys):
@@ -130,3 +154,6 @@ def test_a_notebook_runs_whole_in_a_browser_without_an_error_or_a_question_to_ot
     assert seen.counts == list(range(1, len(code_cells(stored)) + 1))
     assert seen.figures == count_figures(stored)  # chapter 12 has none: a port under Wine has no times to show
     assert seen.broken == []
+    wanted = panels_of(stored)
+    assert {root: len(sizes) for root, sizes in seen.panels.items()} == {root: wanted.count(root) for root in wanted}
+    assert [size for sizes in seen.panels.values() for size in sizes if min(size) <= LEAST_PANEL] == []

@@ -3,10 +3,13 @@
 import os
 import re
 import statistics
+import time
+from pathlib import Path
 
 import pytest
 
-from tests.browser.lab import OpenNotebook, jupyterlab, write_notebook
+from tests.browser.lab import LIMIT_S, OpenNotebook, jupyterlab, write_notebook
+from tests.left_behind import children
 
 MOST_BEYOND_THE_RUN_MS = 300
 RACES = 20
@@ -14,6 +17,17 @@ SHORT = "panel = TimelinePanel(blocking, wait_ms=20, nbytes=65536)\npanel"
 IMPORTS = "from iolab.widgets import TimelinePanel\nfrom iolab.models import blocking\n"
 RUNS = "runs => Number(document.querySelector('.iolab-timeline').dataset.runs) > runs"
 SUBSHELLS = {"apputils-extension/kernels-settings": {"commsOverSubshells": "perCommTarget"}}
+EXTENTS = """
+for run in (panel.figure, panel.shadow):
+    print(run["zero_ns"], run["done_ns"])
+"""
+BUSY = """
+import time
+from pathlib import Path
+deadline = time.monotonic() + 100
+while not Path("free").exists() and time.monotonic() < deadline:
+    time.sleep(0.02)
+"""
 CHILDREN = """
 from pathlib import Path
 import os
@@ -22,6 +36,15 @@ def children(parent):
     return sum(int(stat[1]) == parent and stat[0] != "Z" for stat in stats)
 print(children(os.getpid()), "children")
 """
+
+
+def until(condition, what: str):
+    """What `condition` returns as soon as that is true."""
+    deadline = time.monotonic() + LIMIT_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+    return found
 
 
 class Panel:
@@ -64,12 +87,14 @@ class Panel:
 
 @pytest.fixture(scope="module")
 def panel(browser, lab, folder):
-    write_notebook(folder / "panel.ipynb", IMPORTS + SHORT, "panel.model, panel.wait_ms, panel.nbytes, panel.senders")
+    write_notebook(
+        folder / "panel.ipynb", IMPORTS + SHORT, "panel.model, panel.wait_ms, panel.nbytes, panel.senders", EXTENTS
+    )
     with OpenNotebook(browser, lab, "panel.ipynb") as notebook:
         notebook.run_all()
         yield Panel(notebook)
         assert notebook.errors() == []
-        assert len(notebook.model()["cells"]) == 2  # no key went to the notebook, whose "a" and "b" insert cells
+        assert len(notebook.model()["cells"]) == 3  # no key went to the notebook, whose "a" and "b" insert cells
 
 
 def test_each_control_begins_a_real_run_by_keyboard(panel):
@@ -172,6 +197,104 @@ def test_the_run_before_stays_as_a_shadow(panel):
     assert panel.page.locator("rect.shadow").count() == 0
 
 
+def test_both_runs_are_told_and_a_close_up_holds_both(panel):
+    panel.run_by("[data-setting=nbytes]", "End")
+    panel.press("input[type=checkbox]", "Space")
+    panel.run_by("[data-setting=nbytes]", "Home")
+    assert panel.text(".before").startswith("Before: blocking: the thread slept ")
+    panel.press(".plot", "c")
+    view = panel.view
+    panel.press(".plot", "ArrowRight", "ArrowRight")
+    assert re.search(r"In the run before \(blocking\) at this time: \w+", panel.text(".said"))
+    panel.notebook.run_cell(2)
+    new, old = (map(int, line.split()) for line in panel.notebook.texts(2).splitlines())
+    (zero, done), (old_zero, old_done) = new, old
+    assert old_done - old_zero > done - zero  # 16 MiB before, one byte now
+    assert view[1] - zero >= old_done - old_zero
+    panel.press("input[type=checkbox]", "Space")
+    for _ in range(5):
+        panel.run_by("[data-setting=nbytes]", "ArrowRight")
+    assert panel.text(".before") == ""
+    panel.press(".plot", "0")
+
+
+def test_several_senders_have_no_close_up_and_the_panel_says_why(panel):
+    close_up = panel.page.get_by_label("Close-up: from ready until done")
+    assert close_up.get_attribute("aria-disabled") == "false"
+    panel.run_by("[data-setting=senders]", "ArrowRight")
+    assert close_up.get_attribute("aria-disabled") == "true"
+    assert "several senders" in close_up.get_attribute("title")
+    before = panel.view
+    panel.press(".plot", "c")
+    assert panel.view == before
+    assert panel.text(".said") == close_up.get_attribute("title")
+    panel.run_by("[data-setting=senders]", "ArrowLeft")
+    assert (close_up.get_attribute("aria-disabled"), close_up.get_attribute("title")) == ("false", "")
+
+
+def new_run_from_elsewhere(panel) -> None:
+    """A run that nobody at the keyboard has asked for: the focus stays where it is."""
+    before = panel.runs
+    panel.page.evaluate("() => document.querySelector('.iolab-timeline button.go').click()")
+    panel.page.wait_for_function(RUNS, arg=before)
+
+
+@pytest.mark.parametrize(
+    "model", ["threads", "blocking"]
+)  # one whose lanes have a new name in each run, and one whose have not
+def test_a_new_run_leaves_the_focus_on_the_box_of_a_lane(panel, model):
+    panel.run_by("select", model[0])
+    panel.page.focus(".iolab-timeline [data-show=kernel]")
+    new_run_from_elsewhere(panel)
+    assert panel.page.evaluate("() => document.activeElement.dataset.show") == "kernel"
+    panel.page.keyboard.press("Space")
+    assert panel.page.locator("svg [data-lane=kernel]").count() == 0
+    panel.page.keyboard.press("Space")
+
+
+def test_a_new_run_leaves_a_slider_where_it_is_being_dragged(panel):
+    slider = panel.page.locator("[data-setting=wait_ms]")
+    slider.scroll_into_view_if_needed()
+    before, box = slider.input_value(), slider.bounding_box()
+    most, middle = int(slider.get_attribute("max")), box["y"] + box["height"] / 2
+    panel.page.mouse.move(box["x"] + 8 + (box["width"] - 16) * int(before) / most, middle)
+    panel.page.mouse.down()
+    panel.page.mouse.move(box["x"] + box["width"] * 0.1, middle, steps=4)
+    dragged = slider.input_value()
+    assert int(dragged) < int(before)
+    new_run_from_elsewhere(panel)
+    assert slider.input_value() == dragged
+    runs = panel.runs
+    panel.page.mouse.up()
+    panel.page.wait_for_function(RUNS, arg=runs)
+    panel.page.mouse.move(0, 0)
+    for _ in range(int(before) - int(dragged)):
+        panel.run_by("[data-setting=wait_ms]", "ArrowRight")
+
+
+def test_the_panel_says_so_while_the_kernel_is_busy_and_when_it_was_restarted(browser, lab, folder):
+    write_notebook(folder / "busy.ipynb", IMPORTS + SHORT, BUSY)
+    said = (
+        "wanted => document.querySelector('.iolab-timeline .live').textContent.includes('does not answer') === wanted"
+    )
+    with OpenNotebook(browser, lab, "busy.ipynb") as notebook:
+        notebook.run_cell(0)
+        panel, page = Panel(notebook), notebook.page
+        before = panel.runs
+        notebook.run_cell(1, wait=False)
+        page.wait_for_function("() => document.querySelectorAll('.jp-InputPrompt')[1].textContent.includes('*')")
+        panel.press("[data-setting=wait_ms]", "ArrowRight")
+        page.wait_for_function(said, arg=True)
+        (folder / "free").touch()
+        page.wait_for_function(said, arg=False)
+        page.wait_for_function(RUNS, arg=before)
+        page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        notebook.idle()
+        panel.press("button.go", "Enter")
+        page.wait_for_function(said, arg=True)
+        assert notebook.errors() == []
+
+
 def test_a_run_can_be_cancelled_while_the_kernel_does_other_work(browser, lab, folder):
     write_notebook(folder / "cancel.ipynb", IMPORTS + SHORT, "panel.wait_ms = 600_000", CHILDREN, CHILDREN)
     with OpenNotebook(browser, lab, "cancel.ipynb") as notebook:
@@ -192,13 +315,12 @@ def test_a_run_can_be_cancelled_while_the_kernel_does_other_work(browser, lab, f
 
 @pytest.mark.parametrize("end", ["the cell is run again", "the kernel is restarted", "the page is closed"])
 def test_nothing_is_left_running_when(browser, lab, folder, end):
-    tell = "import os\nprint(os.getpid())"
-    write_notebook(folder / "end.ipynb", IMPORTS + SHORT, "panel.wait_ms = 600_000", CHILDREN, tell)
+    write_notebook(folder / "end.ipynb", IMPORTS + SHORT, "panel.wait_ms = 600_000", "import os\nprint(os.getpid())")
     with OpenNotebook(browser, lab, "end.ipynb") as notebook:
         notebook.run_all()
         notebook.page.wait_for_selector(".iolab-timeline[data-running=true]")
-        notebook.run_cell(2)
-        assert notebook.texts(2) == "1 children\n"
+        (run,) = until(lambda: children(int(notebook.texts(2))), "no run was started")
+        senders = until(lambda: children(run), "no sender was started")
         if end == "the cell is run again":
             notebook.run_cell(0)
         elif end == "the kernel is restarted":
@@ -208,10 +330,7 @@ def test_nothing_is_left_running_when(browser, lab, folder, end):
             notebook.idle()
         else:
             notebook.load()
-        notebook.run_cell(2)
-        notebook.page.wait_for_timeout(200)
-        notebook.run_cell(2)
-        assert notebook.texts(2) == "0 children\n"
+        until(lambda: not any(Path(f"/proc/{each}").exists() for each in {run, *senders}), "a process is still there")
 
 
 def test_a_new_figure_comes_soon_after_the_run(panel, capsys):
@@ -224,7 +343,7 @@ def test_a_new_figure_comes_soon_after_the_run(panel, capsys):
             f"\n  from slider to figure, beyond the run: {min(beyond)} to {max(beyond)}, median {statistics.median(beyond):.0f} ms"
         )
     shared = max(1, os.getloadavg()[0] / len(os.sched_getaffinity(0)))  # by so many a CPU is shared at the moment
-    assert min(beyond) <= MOST_BEYOND_THE_RUN_MS * shared
+    assert statistics.median(beyond) <= MOST_BEYOND_THE_RUN_MS * shared
 
 
 DRAWING = """

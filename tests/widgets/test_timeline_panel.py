@@ -1,5 +1,6 @@
 """The timeline panel without a page: it runs, refuses what is wrong, shows recordings, and is drawn for those who have no kernel."""
 
+import asyncio
 import base64
 import re
 import subprocess
@@ -72,6 +73,38 @@ def test_every_model_has_a_recording_for_a_machine_that_refuses_it(model, monkey
 def test_a_wrong_setting_is_named(settings, words):
     with nothing_left_behind(), pytest.raises(ValueError, match=words):
         TimelinePanel(blocking, **settings)
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("a broken Timeline"), ZeroDivisionError(), RuntimeError("the run failed: 1")]
+)
+def test_whatever_goes_wrong_with_a_run_is_said_in_the_panel(error, monkeypatch):
+    async def run_and_fail() -> TimelinePanel:
+        panel = TimelinePanel(blocking, wait_ms=0, nbytes=1)
+        monkeypatch.setattr(panel, "_show", lambda *_: (_ for _ in ()).throw(error))
+        over = asyncio.Event()
+        panel.observe(lambda _: over.set(), "failure")
+        panel.start_again()
+        assert panel.running
+        await asyncio.wait_for(over.wait(), 60)
+        return panel
+
+    with nothing_left_behind():
+        panel = asyncio.run(run_and_fail())
+    assert (panel.failure, panel.running) == (str(error) or type(error).__name__, False)
+
+
+def test_a_click_that_waited_while_the_panel_was_closed_starts_nothing():
+    async def click_and_close() -> None:
+        panel = TimelinePanel(blocking, wait_ms=0, nbytes=1)
+        panel.wait_ms = 60_000  # this waits, too
+        panel.in_main_loop(panel.asked, {"do": "run"})
+        panel.close()
+        await asyncio.sleep(0.1)  # what waits in the loop comes before the end of a timer
+        assert (panel.running, panel._process) == (False, None)
+
+    with nothing_left_behind():
+        asyncio.run(click_and_close())
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.NAME)
