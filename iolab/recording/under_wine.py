@@ -33,10 +33,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def all_values() -> dict:
     """Every experiment's value by its name, run in this process. OSError where there are no completion ports."""
-    from iolab.recording import port_servers, port_steps
+    from iolab.recording import port_endings, port_servers, port_steps
 
-    steps = (port_steps.one_read, port_steps.order, port_steps.at_once, port_steps.file_read, port_steps.cancelled,
-             port_steps.closed, port_steps.one_port_for_ever, port_servers.eight_steps, port_servers.event_loop)  # fmt: skip
+    steps = (port_steps.one_read, port_steps.order, port_steps.at_once, port_steps.file_read, port_endings.cancelled,
+             port_endings.closed, port_endings.one_port_for_ever, port_servers.eight_steps, port_servers.event_loop)  # fmt: skip
     return {"label": label()} | {step.__name__: step() for step in steps}
 
 
