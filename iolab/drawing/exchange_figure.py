@@ -36,7 +36,7 @@ def draw_exchange(steps: Sequence[Sequence[str]], origin: str) -> Picture:
     spoken = "; ".join(f"{who}: {call}: {said}" for who, call, said in steps)
     picture = Picture(WIDTH_IN, height, f"{finding(steps)}. In this order: {spoken}. {origin}")
     picture.headline(1 - 0.2 / height, finding(steps))
-    lines = f"{origin} · the order is measured; times are not shown".replace(", because ", ",\nbecause ")
+    lines = f"{origin} · the order is measured; times are not shown".replace(". Not run here", ".\nNot run here")
     picture.text(0.015, 1 - 0.34 / height, lines, fontsize=7.5, color=FAINT, va="top", linespacing=1.3)
     axes = picture.add_axes((0.03, FOOT_IN / height, 0.94, ROW_IN * (len(steps) + 0.6) / height))
     axes.set_xlim(0, 1)

@@ -6,13 +6,15 @@
 
 Two facts that surprise:
 * One function does two things: it makes the port, and it puts a handle under it. For the latter there is no opposite:
-  a socket that has been put under a port belongs to that port as long as it lives (until Windows 8.1 at least).
+  a socket that has been put under a port belongs to that port as long as it lives. (Win32 has none. Since Windows 8.1
+  the native FileReplaceCompletionInformation has one.)
 * An operation that is over at once puts its packet all the same. The program may therefore always go the same way;
   what has *failed* at once puts none.
 
 Each OVERLAPPED and its buffer are kept in `in_flight` until their packet has come out of the port, whatever anybody
-else forgets meanwhile. Several threads may wait for one port: the kernel wakes the one that came last (LIFO), and lets
-only as many run as the port was made for. Here one waits. learn.microsoft.com: "I/O Completion Ports".
+else forgets meanwhile, and be it the port. Several threads may wait for one port: the kernel wakes the one that came
+last (LIFO), and lets only as many run as the port was made for. Here one waits. learn.microsoft.com: "I/O Completion
+Ports".
 """
 
 import ctypes
@@ -20,41 +22,25 @@ import math
 import os
 import sys
 import time
-from typing import NamedTuple
+from itertools import takewhile
+from typing import Self
 
 from iolab.kernel.iocp_abi import (
-    ERROR_IO_PENDING,
     INVALID_HANDLE,
+    STARTED,
     WAIT_TIMEOUT,
-    Overlapped,
     OverlappedEntry,
     failed,
     function,
     winerror_of,
 )
+from iolab.kernel.iocp_request import Packet, Request
 
 MOST_PACKETS = 256  # taken by one call
 LONGEST_MS = 500  # of one call: Python's handler of Ctrl-C runs only between two
-
-
-class Request:
-    """An OVERLAPPED with all that the kernel may write to or read from; `handle` it belongs to."""
-
-    __slots__ = ("overlapped", "address", "handle", "kept", "name")
-
-    def __init__(self, name: str, handle: int, kept: tuple, offset: int = 0) -> None:
-        self.name, self.handle, self.kept = name, handle, kept
-        self.overlapped = Overlapped(0, 0, offset & 0xFFFFFFFF, offset >> 32, None)
-        self.address = ctypes.addressof(self.overlapped)
-
-
-class Packet(NamedTuple):
-    """`request` None: it was posted. `winerror` is 0 for success."""
-
-    key: int
-    request: Request | None
-    nbytes: int
-    winerror: int
+FREE = ctypes.c_size_t(-1).value  # the key of an entry that holds no packet
+_open: set["Port"] = set()
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(_open))  # at the interpreter's end the kernel may still write, too
 
 
 class Port:
@@ -62,44 +48,57 @@ class Port:
 
     def __init__(self) -> None:
         self.in_flight: dict[int, Request] = {}  # by the address of the OVERLAPPED
-        self._entries = (OverlappedEntry * MOST_PACKETS)()
+        self._ready: list[Packet] = []  # out of the kernel, and not handed out yet
+        self._entries = (OverlappedEntry * MOST_PACKETS)(*[(FREE,)] * MOST_PACKETS)
         self._handle = None
         self._handle = function("CreateIoCompletionPort")(INVALID_HANDLE, None, 0, 1)
         if not self._handle:
             raise failed("CreateIoCompletionPort")
+        _open.add(self)
 
     def associate(self, handle: int, key: int) -> None:
         """Have the packets of `handle` come here, with `key`. OSError, winerror 87, when it belongs to a port already."""
         if not function("CreateIoCompletionPort")(handle, self._own(), key, 0):
             raise failed("CreateIoCompletionPort")
 
-    def start(self, request: Request, begin, *arguments) -> None:
-        """Call begin(handle, *arguments, OVERLAPPED), which says whether it failed. OSError: no packet will come.
+    def start(self, request: Request, begin) -> None:
+        """Call begin(request), which says whether its function of Windows failed. OSError: no packet will come.
 
         It is kept before the call: its packet may be there when this returns.
         """
         self._own()
         self.in_flight[request.address] = request
-        if begin(request, *arguments) and (winerror := ctypes.get_last_error()) != ERROR_IO_PENDING:
-            del self.in_flight[request.address]
-            raise failed(request.name, winerror)
+        if begin(request):
+            if (winerror := ctypes.get_last_error()) not in STARTED:
+                del self.in_flight[request.address]
+                raise failed(request.name, winerror)
+            request.pended = True
 
     def wait(self, timeout_s: float | None = None) -> list[Packet]:
         """Sleep until a packet is there, or the time is over (None: never); all that are there then."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        taken = ctypes.c_uint32()
-        while True:
+        left_s = math.inf
+        while not self._ready and left_s > 0:
             left_s = math.inf if deadline is None else max(0.0, deadline - time.monotonic())
-            found = function("GetQueuedCompletionStatusEx")(
-                self._own(), ctypes.addressof(self._entries), MOST_PACKETS, ctypes.addressof(taken),
-                math.ceil(min(LONGEST_MS, left_s * 1000)), False,
-            )  # fmt: skip
-            if found:
-                return [self._packet(entry) for entry in self._entries[: taken.value]]
-            if (winerror := ctypes.get_last_error()) != WAIT_TIMEOUT:
+            self._take(math.ceil(min(LONGEST_MS, left_s * 1000)))
+        found, self._ready = self._ready, []
+        return found
+
+    def _take(self, wait_ms: int) -> None:
+        """Packets out of the kernel. Ctrl-C raises as soon as the call returns: what it brought is kept all the same."""
+        entries, taken = self._entries, ctypes.c_uint32()
+        try:
+            if (
+                not function("GetQueuedCompletionStatusEx")(
+                    self._own(), ctypes.addressof(entries), len(entries), ctypes.addressof(taken), wait_ms, False
+                )
+                and (winerror := ctypes.get_last_error()) != WAIT_TIMEOUT
+            ):  # which is no error: nothing was over
                 raise failed("GetQueuedCompletionStatusEx", winerror)
-            if left_s == 0:
-                return []
+        finally:
+            for entry in takewhile(lambda entry: entry.key != FREE, entries):
+                self._ready.append(self._packet(entry))
+                entry.key = FREE
 
     def post(self, key: int) -> None:
         """A packet of no operation. Any thread may call it."""
@@ -120,10 +119,19 @@ class Port:
             return
         for request in list(self.in_flight.values()):
             self.cancel(request)
-        while self.in_flight:
-            self.wait()
+        while self.in_flight or self._ready:
+            for packet in self.wait():
+                if packet.request:
+                    packet.request.give_back()
         handle, self._handle = self._handle, None
         function("CloseHandle")(handle)
+        _open.discard(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self.close()
 
     def _packet(self, entry: OverlappedEntry) -> Packet:
         request = self.in_flight.pop(entry.overlapped, None) if entry.overlapped else None

@@ -7,7 +7,8 @@ Two facts that surprise:
 * An OVERLAPPED is nothing but memory of the caller's into which the kernel writes how it went, and its address is the
   operation's name: CancelIoEx takes it, and the packet brings it back. So it must stay where it is until then.
 * "It has failed" is the everyday answer of a function that starts something: FALSE, and ERROR_IO_PENDING. Any other
-  error means that nothing was started, and that no packet will come.
+  error means that nothing was started, and that no packet will come; but a message longer than its buffer is over, cut
+  off, and has one.
 
 This file imports everywhere; the libraries are loaded by the first call, on Windows. learn.microsoft.com: OVERLAPPED,
 GetQueuedCompletionStatusEx, WSARecv, AcceptEx.
@@ -20,9 +21,11 @@ from functools import cache
 
 HANDLE, DWORD, BOOL, POINTER = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_void_p
 INVALID_HANDLE, INFINITE = ctypes.c_void_p(-1).value, 0xFFFFFFFF
-WAIT_TIMEOUT, ERROR_HANDLE_EOF, ERROR_INVALID_PARAMETER, ERROR_IO_PENDING = 258, 38, 87, 997
+WAIT_TIMEOUT, ERROR_HANDLE_EOF, ERROR_INVALID_PARAMETER, FILE_TYPE_DISK = 258, 38, 87, 1
+STARTED = (997, 234, 10040)  # ERROR_IO_PENDING; ERROR_MORE_DATA, WSAEMSGSIZE: a message longer than the buffer
+MOST_NBYTES = 1 << 31  # of one operation: a length has 32 bits
 ERRNO = {  # of Win32's errors those for which Python's own table has nothing better than EINVAL
-    64: getattr(errno, "ECONNRESET", 0),  # ERROR_NETNAME_DELETED: what the kernel calls a reset
+    64: getattr(errno, "ECONNRESET", 0),  # ERROR_NETNAME_DELETED: a reset, and also a socket closed here
     121: getattr(errno, "ETIMEDOUT", 0),  # ERROR_SEM_TIMEOUT: nobody has acknowledged what was sent
     676: getattr(errno, "ECANCELED", 0),  # ERROR_HANDLES_CLOSED: Wine's, where its socket was closed
     995: getattr(errno, "ECANCELED", 0),  # ERROR_OPERATION_ABORTED
@@ -67,6 +70,7 @@ _SIGNATURES = {
         "PostQueuedCompletionStatus": (BOOL, HANDLE, DWORD, ctypes.c_size_t, POINTER),
         "CancelIoEx": (BOOL, HANDLE, POINTER),
         "CloseHandle": (BOOL, HANDLE),
+        "GetFileType": (DWORD, HANDLE),
         "ReOpenFile": (HANDLE, HANDLE, DWORD, DWORD, DWORD),
         "ReadFile": (BOOL, HANDLE, POINTER, DWORD, POINTER, POINTER),
         "WriteFile": (BOOL, HANDLE, POINTER, DWORD, POINTER, POINTER),

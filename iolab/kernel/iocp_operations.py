@@ -1,34 +1,30 @@
-"""What can be started under a completion port: WSARecv, WSASend, AcceptEx, and ReadFile and WriteFile, overlapped.
+"""What can be started on a socket under a completion port: WSARecv, WSASend, AcceptEx. (Files: iocp_files.)
 
     receive(port, sock, buffer) ── WSARecv ──┐ ERROR_IO_PENDING                       packet: 1,000 bytes
                                    kernel    └ waits for bytes, and copies them ──────┘
-    read(port, fd, buffer, 4096) ── ReOpenFile(FILE_FLAG_OVERLAPPED) ── ReadFile ── packet ── CloseHandle
 
 Two facts that surprise:
-* Whether a handle knows overlapped I/O is settled when it is opened. A socket of Python's does; a file of Python's
-  does not. So a file is opened a second time, by its handle, and not by its name: somebody may have renamed it.
 * An accept needs its socket beforehand: AcceptEx turns an empty one into a connection. And that one does not know where
-  it comes from, getpeername fails, until it has been told (SO_UPDATE_ACCEPT_CONTEXT).
+  it comes from, getsockname, getpeername and shutdown fail, until it has been told (SO_UPDATE_ACCEPT_CONTEXT).
+* A receive of 0 bytes is one, too: it is over when something has come, and leaves it there.
 
 Sockets are numbered by the kernel, files by the C library: a number may be both. What Winsock knows is a socket.
+learn.microsoft.com: WSARecv, AcceptEx.
 """
 
 import ctypes
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from iolab.kernel.iocp import Port, Request
-from iolab.kernel.iocp_abi import DWORD, INVALID_HANDLE, WsaBuffer, accept_ex, failed, function
+from iolab.kernel.iocp import Port
+from iolab.kernel.iocp_abi import DWORD, MOST_NBYTES, WsaBuffer, accept_ex, function
+from iolab.kernel.iocp_request import Request
 from iolab.kernel.pinned import Pinned
 
-if os.name == "nt":
-    import msvcrt
-GENERIC_READ, GENERIC_WRITE, FILE_SHARE_ALL, FILE_FLAG_OVERLAPPED = 0x80000000, 0x40000000, 7, 0x40000000
 SO_UPDATE_ACCEPT_CONTEXT = 0x700B
 ADDRESS_NBYTES = 128 + 16  # sockaddr_storage, and 16 more: AcceptEx wants them for each of two addresses
-_nothing_said = DWORD()  # where the functions write a count that only a synchronous caller may believe
+_nothing_said = DWORD()  # where AcceptEx writes a count that only a synchronous caller may believe
 
 
 def is_socket(fd: int) -> bool:
@@ -42,74 +38,39 @@ def is_socket(fd: int) -> bool:
 
 
 def receive(port: Port, sock: int, buffer) -> Request:
-    """WSARecv into `buffer`: its packet says how many bytes, 0 at the end of the stream."""
+    """WSARecv into `buffer`, at most MOST_NBYTES: its packet says how many bytes, 0 at the end of the stream."""
     pinned = Pinned(buffer, writable=True)
-    request = Request("WSARecv", sock, (pinned, WsaBuffer(pinned.nbytes, pinned.address), DWORD(0)))
+    request = Request("WSARecv", sock, (pinned, WsaBuffer(min(pinned.nbytes, MOST_NBYTES), pinned.address), DWORD(0)))
     port.start(request, _receive)
     return request
 
 
 def send(port: Port, sock: int, data) -> Request:
-    """WSASend of `data`, at most 2**31 bytes of it."""
+    """WSASend of `data`, at most MOST_NBYTES of it."""
     pinned = Pinned(data)
-    request = Request("WSASend", sock, (pinned, WsaBuffer(min(pinned.nbytes, 1 << 31), pinned.address)))
+    request = Request("WSASend", sock, (pinned, WsaBuffer(min(pinned.nbytes, MOST_NBYTES), pinned.address)))
     port.start(request, _send)
     return request
 
 
-def accept(port: Port, listener: int) -> tuple[Request, int]:
+def accept(port: Port, listener: int) -> tuple[Request, socket.socket]:
     """AcceptEx; the second is the socket that becomes the connection, to be `update_accepted` or closed."""
+    accept_ex(listener)  # asked before anything is in flight: it may be refused
     with _borrowed(listener) as sock:
-        accepted = socket.socket(sock.family, sock.type, sock.proto).detach()
+        accepted = socket.socket(sock.family, sock.type, sock.proto)
+    request = Request("AcceptEx", listener, (ctypes.create_string_buffer(2 * ADDRESS_NBYTES),), accepted)
     try:
-        addresses = ctypes.create_string_buffer(2 * ADDRESS_NBYTES)
-        request = Request("AcceptEx", listener, (addresses, accepted))
         port.start(request, _accept)
     except BaseException:
-        socket.close(accepted)
+        if request.address not in port.in_flight:  # else the kernel has it, and its packet comes
+            request.give_back()
         raise
     return request, accepted
 
 
-def update_accepted(accepted: int, listener: int) -> None:
+def update_accepted(accepted: socket.socket, listener: int) -> None:
     """Tell the connection of which listener it is. OSError when it has been reset meanwhile."""
-    with _borrowed(accepted) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, listener.to_bytes(8, "little"))
-
-
-def read(port: Port, fd: int, buffer, offset: int) -> Request:
-    """ReadFile at `offset`; ERROR_HANDLE_EOF behind the end, from here or in the packet. OSError: nothing is started."""
-    return _file(port, "ReadFile", fd, GENERIC_READ, Pinned(buffer, writable=True), offset)
-
-
-def write(port: Port, fd: int, data, offset: int) -> Request:
-    """WriteFile at `offset`."""
-    return _file(port, "WriteFile", fd, GENERIC_WRITE, Pinned(data), offset)
-
-
-def give_back(request: Request) -> None:
-    """What was opened for it: a file, once its packet has come; the socket of an accept that brings no connection."""
-    if request.name == "AcceptEx":
-        socket.close(request.kept[1])
-    elif request.name in ("ReadFile", "WriteFile"):
-        function("CloseHandle")(request.handle)
-
-
-def _file(port: Port, name: str, fd: int, access: int, pinned: Pinned, offset: int) -> Request:
-    original = msvcrt.get_osfhandle(fd)
-    if not function(name)(original, None, 0, ctypes.addressof(_nothing_said), None):  # may `fd` do that at all?
-        raise OSError(9, os.strerror(9), name)  # EBADF, as read(2) and write(2) say
-    handle = function("ReOpenFile")(original, access, FILE_SHARE_ALL, FILE_FLAG_OVERLAPPED)
-    if handle in (None, INVALID_HANDLE):
-        raise failed("ReOpenFile")
-    request = Request(name, handle, (pinned,), offset)
-    try:
-        port.associate(handle, fd)
-        port.start(request, _read_or_write, pinned)
-    except BaseException:
-        give_back(request)
-        raise
-    return request
+    accepted.setsockopt(socket.SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, listener.to_bytes(8, "little"))
 
 
 # Each says whether it has failed; the OVERLAPPED comes last.
@@ -127,16 +88,11 @@ def _send(request: Request) -> bool:
 
 
 def _accept(request: Request) -> bool:
-    accepted, received = request.kept[1], ctypes.addressof(_nothing_said)
-    call, nbytes = accept_ex(request.handle), ADDRESS_NBYTES
-    return not call(
-        request.handle, accepted, ctypes.addressof(request.kept[0]), 0, nbytes, nbytes, received, request.address
+    accepted, addresses, nbytes = request.opened.fileno(), ctypes.addressof(request.kept[0]), ADDRESS_NBYTES
+    received = ctypes.addressof(_nothing_said)
+    return not accept_ex(request.handle)(
+        request.handle, accepted, addresses, 0, nbytes, nbytes, received, request.address
     )
-
-
-def _read_or_write(request: Request, pinned: Pinned) -> bool:
-    nbytes = min(pinned.nbytes, 1 << 31)
-    return not function(request.name)(request.handle, pinned.address, nbytes, None, request.address)
 
 
 @contextmanager

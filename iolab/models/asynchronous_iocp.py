@@ -4,12 +4,12 @@
     kernel               └ waits ─────────────────────────────────────────└ copies ───┘
 
 Two facts that surprise:
-* There is no readiness under it: a kernel in which every operation is a request with a completion is older here than
-  select is; readiness is what has to be imitated. Therefore asyncio's loop on it has no add_reader.
+* Readiness is not offered here as an operation: a kernel in which every operation is a request with a completion is
+  older here than select is; readiness is what has to be imitated. Therefore asyncio's loop on it has no add_reader.
 * The buffer is the kernel's from the start on. Ten thousand silent clients with a receive each are ten thousand
   buffers, while a reactor, or io_uring with its pool, needs none before there are bytes.
 
-A port is lent to a queue (iocp_ports); a file is opened anew for each operation (kernel/iocp_operations). Lay
+A port is lent to a queue (iocp_ports); a file is opened anew for each operation (kernel/iocp_files). Lay
 asynchronous_io_uring.py beside it: start is put, a packet is a CQE. What differs: each start is a call of its own.
 
 learn.microsoft.com: "I/O Completion Ports"; Russinovich, Solomon, Ionescu: Windows Internals, "I/O system".
@@ -17,21 +17,23 @@ learn.microsoft.com: "I/O Completion Ports"; Russinovich, Solomon, Ionescu: Wind
 
 import errno
 import os
+import socket
+from collections import deque
 from contextlib import suppress
 
 from iolab.calls import CallNamer, unrecorded
 from iolab.kernel import iocp_operations as operations
-from iolab.kernel.iocp import Packet, Request
 from iolab.kernel.iocp import unavailable as unavailable  # why there is none here
 from iolab.kernel.iocp_abi import ERROR_HANDLE_EOF, errno_of
-from iolab.models import iocp_ports
-from iolab.models.completion import ACCEPT, READ, RECEIVE, SEND, WRITE, Event, Operation, position, read_when_complete
+from iolab.kernel.iocp_request import Packet, Request
+from iolab.models import iocp_ports, iocp_starts
+from iolab.models.completion import ACCEPT, READ, RECEIVE, Event, Operation, read_when_complete
 from iolab.models.completion_queue import CompletionQueue
 from iolab.models.reads import Work
 
 NAME = "iocp"
-RECEIVED_AT_ONCE = 1 << 14
 WOKEN = 0  # the key of a packet that wakes; no socket has this number
+OVER_ALREADY = (errno.ENOTCONN, errno.ECONNRESET)  # a connection that was reset before it was told of its listener
 
 
 class IocpProcessor:
@@ -39,12 +41,16 @@ class IocpProcessor:
 
     def __init__(self, call: CallNamer = unrecorded) -> None:
         self._call, self._found = call, []  # and not handed out yet
+        self._packets: deque[Packet] = deque()  # and not looked at yet
         self._operations: dict[Request, tuple[Operation, object]] = {}  # and what the result is: a buffer, a socket
         self._port = iocp_ports.borrow()
 
     def start(self, operation: Operation) -> None:
         try:
-            request, brought = (self._on_socket if self._is_socket(operation) else self._on_file)(operation)
+            if on_a_socket := iocp_starts.is_of_a_socket(operation):
+                self._enter(operation.fd)
+            begin = iocp_starts.on_a_socket if on_a_socket else iocp_starts.on_a_file
+            request, brought = begin(self._port, operation, self._call)
         except OSError as error:
             at_the_end = getattr(error, "winerror", 0) == ERROR_HANDLE_EOF
             result = 0 if at_the_end else -(error.errno or errno.EINVAL)
@@ -65,8 +71,10 @@ class IocpProcessor:
     def wait(self, timeout: float | None) -> list[Event]:
         only = [each.fd for each, _ in self._operations.values()] if len(self._operations) == 1 else ()
         with self._call("GetQueuedCompletionStatusEx", *only):
-            packets = self._port.wait(0 if self._found else timeout)
-            self._found += filter(None, map(self._event, packets))
+            self._packets += self._port.wait(0 if self._found or self._packets else timeout)
+            while self._packets:  # one by one: if this is interrupted, the others are still there
+                if event := self._event(self._packets.popleft()):
+                    self._found.append(event)
         found, self._found = self._found, []
         return found
 
@@ -76,48 +84,23 @@ class IocpProcessor:
     def close(self) -> None:
         iocp_ports.give_back(self._port)
 
-    def _is_socket(self, operation: Operation) -> bool:
-        found = operations.is_socket(operation.fd)
-        if not found:
-            os.fstat(operation.fd)  # EBADF
-        if not found and operation.kind in (ACCEPT, RECEIVE, SEND):
-            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
-        return found
-
-    def _on_socket(self, operation: Operation) -> tuple[Request, object]:
-        kind, fd, port = operation.kind, operation.fd, self._port
-        iocp_ports.join(port, fd)
-        if kind == ACCEPT:
-            with self._call("AcceptEx", fd):
-                return operations.accept(port, fd)
-        if kind in (SEND, WRITE):
-            with self._call("WSASend", fd):
-                return operations.send(port, fd, operation.buffer), None
-        buffer = bytearray(RECEIVED_AT_ONCE) if kind == RECEIVE else operation.buffer
-        with self._call("WSARecv", fd):
-            return operations.receive(port, fd, buffer), buffer
-
-    def _on_file(self, operation: Operation) -> tuple[Request, object]:
-        fd, buffer = operation.fd, operation.buffer
-        at = position(fd) if operation.offset is None else operation.offset
-        if at is None:
-            raise OSError(errno.EINVAL, "neither a socket nor a file: it knows no overlapped I/O")
-        name, begin = ("ReadFile", operations.read) if operation.kind == READ else ("WriteFile", operations.write)
-        with self._call(name, fd):
-            return begin(self._port, fd, buffer, at), at
+    def _enter(self, sock: int) -> None:
+        if not self._operations:
+            self._port = iocp_ports.exchanged(self._port, sock)
+        iocp_ports.join(self._port, sock)
 
     def _event(self, packet: Packet) -> Event | None:
         operation, brought = self._operations.pop(packet.request, (None, None))
         if operation is None:
             if packet.request is not None:  # what an earlier queue has abandoned; else a wake-up
-                operations.give_back(packet.request)
+                packet.request.give_back()
             return None
         operation.state = None  # which pins the buffer
         result = -errno_of(packet.winerror) if packet.winerror else packet.nbytes
         if operation.kind == ACCEPT:
-            return Event(operation, self._accepted(operation.fd, packet.request, brought, result))
+            return Event(operation, self._accepted(operation.fd, brought, result))
         if packet.request.name in ("ReadFile", "WriteFile"):
-            operations.give_back(packet.request)
+            packet.request.give_back()
             result = 0 if packet.winerror == ERROR_HANDLE_EOF else result
             if operation.offset is None and result > 0:  # as after read(2)
                 with suppress(OSError):  # closed meanwhile
@@ -127,13 +110,17 @@ class IocpProcessor:
         data = memoryview(brought)[:result] if operation.kind == RECEIVE and result > 0 else None
         return Event(operation, result, False, data)
 
-    def _accepted(self, listener: int, request: Request, accepted: int, result: int) -> int:
-        if result >= 0:
-            with suppress(OSError):  # reset meanwhile: whoever reads it is told
-                operations.update_accepted(accepted, listener)
-            return accepted
-        operations.give_back(request)
-        return -errno.ECONNABORTED if result == -errno.ECONNRESET else result  # reset before it was accepted
+    def _accepted(self, listener: int, accepted: socket.socket, result: int) -> int:
+        if result < 0:
+            accepted.close()
+            return -errno.ECONNABORTED if result == -errno.ECONNRESET else result  # reset before it was accepted
+        try:
+            operations.update_accepted(accepted, listener)
+        except OSError as error:
+            if error.errno not in OVER_ALREADY:  # else whoever reads it is told
+                accepted.close()
+                return -error.errno
+        return accepted.detach()
 
 
 def read_into(fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None) -> int:

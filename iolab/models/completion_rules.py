@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 from typing import NamedTuple
 
+from iolab.models import iocp_ports
 from iolab.models.completion import ACCEPT, RECEIVE, SEND, Operation
 
 PAUSE_S = 0.1
@@ -128,6 +129,7 @@ def shut_down(fd: int) -> None:
 
 def closed(fd: int) -> int:
     """close(2), and 0 or -errno. On Windows a socket has a close of its own."""
+    iocp_ports.forget(fd)
     try:
         try:
             socket.close(fd)  # close(2), too, but on Windows

@@ -1,4 +1,4 @@
-"""Which port a socket belongs to: for ever the first one, so ports are kept, and lent to one queue after the other.
+"""Which port a socket belongs to: the first one, as long as it lives; so ports are kept, and lent to queue after queue.
 
     queue 1   borrow() ── port A ── join(A, socket) ── give_back(A)
     queue 2                                                          borrow() ── port A ── join(A, socket): it does
@@ -9,8 +9,9 @@ Two facts that surprise:
 * Windows does not say which port a socket belongs to, not even whether it is this one. The second attempt fails in
   either case, with ERROR_INVALID_PARAMETER. So who puts them there must write it down, as asyncio does, too.
 
-A number is used again after close, by a socket that belongs to no port yet: putting it under a port succeeds then, and
-the note is replaced. asyncio leaves it at one event loop for each socket's whole life.
+So a queue that is closed gives its port back, and the next one takes that of its first socket; of two queues that live
+at once only one can have a socket. A number is used again after close: whoever closes it here has the note forgotten.
+asyncio leaves it at one event loop for each socket's whole life.
 """
 
 import errno
@@ -33,6 +34,22 @@ def borrow() -> Port:
 def give_back(port: Port) -> None:
     """For the next queue; what was abandoned is still in flight, and its packet is passed over."""
     _idle.append(port)
+
+
+def exchanged(port: Port, sock: int) -> Port:
+    """For a queue that has nothing in flight: the port of `sock`, unless another queue has it, instead of `port`."""
+    own = _ports.get(sock)
+    try:
+        _idle.remove(own)
+    except ValueError:  # it has none, or it is not idle: `port` itself is not, either
+        return port
+    _idle.append(port)
+    return own
+
+
+def forget(sock: int) -> None:
+    """It is being closed: its number may be that of a socket under a port of somebody else's."""
+    _ports.pop(sock, None)
 
 
 def join(port: Port, sock: int) -> None:

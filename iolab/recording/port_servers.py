@@ -1,11 +1,11 @@
 """Who stands on a completion port: our proactor, with the lecture's eight steps, and asyncio's ProactorEventLoop.
 
     eight_steps()   client ── GET ── 2 3 4 5 6 7 8 ── 200        servers/steps, in the server's own thread
-    event_loop()    asyncio: recv, recv, send ── on an IocpProactor; add_reader ── NotImplementedError
+    event_loop()    asyncio: accept, recv_into, send ── on an IocpProactor; add_reader ── NotImplementedError
 
 Two facts that surprise:
 * asyncio has a proactor on Windows and a reactor elsewhere, under one interface of coroutines: a program that awaits
-  cannot tell. One that asks "tell me when it can be read" can: on a completion port nobody says that.
+  cannot tell. One that asks "tell me when it can be read" can: its loop on a completion port does not offer that.
 * It does what the CompletionQueue here does, and for the same reasons: a dictionary of what is in flight pins the
   memory, and its close goes on taking packets until nothing is left in it.
 
@@ -26,6 +26,7 @@ from iolab.servers.serving import serving
 from iolab.servers.steps import NotedSteps
 
 LIMIT_S = 30
+OPERATIONS = ("accept", "connect", "recv", "recv_into", "send")
 
 
 def eight_steps() -> dict:
@@ -45,7 +46,7 @@ def eight_steps() -> dict:
 
 
 def event_loop() -> dict:
-    """An echo by asyncio: {"loop", "proactor", "started": operations in their order, "echo", "add_reader"}."""
+    """An echo by asyncio: {"loop", "proactor": asyncio's own, "started": operations, "echo", "add_reader"}."""
     found: dict = {}
     thread = threading.Thread(target=_in_a_loop, args=(found,))  # a notebook's own thread has a loop already
     thread.start()
@@ -59,9 +60,15 @@ def _in_a_loop(found: dict) -> None:
     class Noted(asyncio.IocpProactor):
         """Writes down what is started; all the rest is asyncio's."""
 
-        def _register(self, overlapped, obj, callback):
-            started.append(callback.__qualname__.split(".")[1])
-            return super()._register(overlapped, obj, callback)
+    def noting(name: str):
+        def start(self, *arguments):
+            started.append(name)
+            return getattr(super(Noted, self), name)(*arguments)
+
+        return start
+
+    for name in OPERATIONS:
+        setattr(Noted, name, noting(name))
 
     async def echo(reader, writer):
         writer.write((await reader.read(100)).upper())
@@ -81,8 +88,10 @@ def _in_a_loop(found: dict) -> None:
             found["add_reader"] = type(error).__name__
         server.close()
 
-    loop = asyncio.ProactorEventLoop(Noted())
-    found |= {"loop": type(loop).__name__, "proactor": asyncio.IocpProactor.__name__}
+    usual = asyncio.new_event_loop()  # what asyncio.run takes
+    found |= {"loop": type(usual).__name__, "proactor": type(usual._proactor).__name__}
+    usual.close()
+    loop = type(usual)(Noted())
     try:
         loop.run_until_complete(ask())
     finally:

@@ -17,7 +17,7 @@ STEPS = [
     ["program", "GetQueuedCompletionStatusEx(port)", "a packet: key 17, its OVERLAPPED, 6 bytes"],
     ["program", "looks into the buffer", "a book"],
 ]
-ORIGIN = "a RECORDING of 2026-11-25, Wine 8.0 on Linux, Windows CPython 3.11.9; not Windows, because here: I/O completion ports are Windows', and this is linux"
+ORIGIN = "a RECORDING (2026-11-25, Wine 8.0 on Linux, Windows CPython 3.11.9; not Windows). Not run here: I/O completion ports are Windows', and this is linux"
 
 
 def recorded_steps():

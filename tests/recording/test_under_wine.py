@@ -28,7 +28,7 @@ def test_without_wine_the_recording_is_shown_and_says_why():
     values, origin = under_wine.experiments()
     whole = value_of(under_wine.NAME)
     assert values == whole["value"]
-    assert origin == f"a RECORDING of {whole['recorded']}, because here: {REASON}"
+    assert origin == f"a RECORDING ({whole['recorded']}). Not run here: {REASON}"
     assert "; not Windows" in origin
 
 
@@ -41,11 +41,11 @@ def test_a_folder_that_holds_no_windows_python_is_named(monkeypatch, tmp_path):
 def test_a_timeline_of_a_completion_port_is_the_recorded_steps_and_why(tmp_path):
     done = iolab("timeline", "iocp", "--json", str(tmp_path / "steps.json"))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("iocp: a RECORDING of ")
+    assert done.stdout.startswith("iocp: a RECORDING (")
     assert REASON in done.stdout
     assert "ERROR" not in done.stdout
     saved = json.loads((tmp_path / "steps.json").read_text())
-    assert saved["origin"].startswith("a RECORDING of ")
+    assert saved["origin"].startswith("a RECORDING (")
     assert all(call in done.stdout and said in done.stdout for _, call, said in saved["one_read"])
 
 

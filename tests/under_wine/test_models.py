@@ -28,7 +28,7 @@ def test_a_completion_port_keeps_the_contract_of_every_completion_queue(wine, na
 
 
 def test_what_windows_alone_can_try_goes_well(wine):
-    assert run_tests(wine, "tests/under_wine/on_windows.py")["passed"] >= 9
+    assert run_tests(wine, "tests/under_wine/on_windows.py")["passed"] >= 24
 
 
 def test_every_file_of_the_package_that_draws_nothing_imports_on_windows(wine):
@@ -64,6 +64,24 @@ def test_ctrl_c_ends_a_read_that_waits(wine):
         process.kill()
         process.wait()
     assert (process.returncode, output) == (0, "interrupted, and can be read again: 1\n")
+
+
+@pytest.mark.parametrize(("begin", "said"), [("receive(port, ours.fileno(), buffer)", ""), ("pass", "freed")])
+def test_what_is_in_flight_is_not_freed_even_at_the_interpreters_end(wine, begin, said):
+    program = (
+        "import os, socket\n"
+        "from iolab.kernel.iocp import Port\n"
+        "from iolab.kernel.iocp_operations import receive\n"
+        "class Buffer(bytearray):\n"
+        "    def __del__(self, say=os.write):\n"
+        "        say(1, b'freed')\n"
+        "ours, peer = socket.socketpair()\n"
+        "port, buffer = Port(), Buffer(4)\n"
+        "port.associate(ours.fileno(), 1)\n"
+        f"{begin}\n"
+    )
+    done = wine.python("-c", program)
+    assert (done.returncode, done.stdout) == (0, said)
 
 
 def test_doctor_calls_it_live_there(wine):
