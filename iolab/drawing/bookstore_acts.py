@@ -38,17 +38,21 @@ def stays(timeline: Timeline, lane: str) -> list[Span]:
     """The spans of one thread, its rhythms drawn together."""
     spans = timeline.lane(lane)
     longest = timeline.facts["wall_ns"] / LONG
-    result, run = [], []
+    result, run, kinds = (
+        [],
+        [],
+        set(),
+    )  # `kinds` are those of the run: counted anew for each span, a long run would take its square
     for span in spans:
         if span.nbytes or span.state in ("copy", "handover") or span.duration_ns > longest:
             result += [*_together(run), span]
-            run = []
+            run, kinds = [], set()
             continue
-        if len({(each.state, each.call) for each in (*run, span)}) > KINDS:
-            kept = _together(run)
-            result += kept
-            run = []
+        if len(kinds | {(span.state, span.call)}) > KINDS:
+            result += _together(run)
+            run, kinds = [], set()
         run.append(span)
+        kinds.add((span.state, span.call))
     return result + _together(run)
 
 
