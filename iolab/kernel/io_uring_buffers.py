@@ -15,6 +15,7 @@ written in its first 14 bytes only. io_uring_register(2): IORING_REGISTER_PBUF_R
 import ctypes
 import errno
 import mmap
+from collections import deque
 from struct import Struct
 
 from iolab.kernel import io_uring_layout as layout
@@ -45,7 +46,8 @@ class BufferRing:
         self._pins = Pinned(self._entries, writable=True), Pinned(self._pool, writable=True)
         self._halves = memoryview(self._entries).cast("H")
         self._whole = memoryview(self._pool)
-        self._tail, self._lent = 0, {}
+        self._tail = 0
+        self._lent: deque[tuple[int, memoryview]] = deque()
         self._register(layout.REGISTER_PBUF_RING, self._pins[0].address)
         # The kernel picks buffers for operations of the ring: they must live as long as these.
         ring.registered.append(self)
@@ -60,7 +62,8 @@ class BufferRing:
         _, res, flags = cqe
         number = flags >> layout.CQE_BUFFER_SHIFT
         begin = number * self.nbytes
-        self._lent[number] = view = self._whole[begin : begin + max(0, res)]
+        view = self._whole[begin : begin + res if res > 0 else begin]
+        self._lent.append((number, view))
         return view
 
     def take_back(self) -> None:
@@ -68,9 +71,11 @@ class BufferRing:
 
         BufferError while the program exports such a view further.
         """
-        for number, view in list(self._lent.items()):
+        lent = self._lent
+        while lent:
+            number, view = lent[0]
             view.release()
-            del self._lent[number]
+            lent.popleft()
             self.add(number)
         self.publish()
 

@@ -25,7 +25,7 @@ class Outbox:
         self._pin = Pinned(self._memory, writable=True)
         self._free = [self._pin.address + number * PLACE_NBYTES for number in range(count)]
 
-    def copy_in(self, data: memoryview) -> int | None:
+    def copy_in(self, data: memoryview | bytes) -> int | None:
         """The address where `data` now lies; None where there is no place."""
         nbytes = len(data)
         if nbytes > PLACE_NBYTES or not self._free:

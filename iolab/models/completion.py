@@ -37,11 +37,11 @@ class Completion(NamedTuple):
 
 
 class Operation:
-    """One operation from its start to its last event; it keeps its buffer alive. `state` is the processor's own."""
+    """From its start to its last event it keeps its buffer, a view or bytes, alive. `state` is the processor's own."""
 
     __slots__ = ("kind", "fd", "token", "buffer", "offset", "nbytes_before", "cancelled", "state")
 
-    def __init__(self, kind: str, fd: int, token: object, buffer: memoryview | None, offset: int | None) -> None:
+    def __init__(self, kind: str, fd: int, token, buffer: memoryview | bytes | None, offset: int | None) -> None:
         self.kind, self.fd, self.token, self.buffer, self.offset = kind, fd, token, buffer, offset
         self.nbytes_before = 0  # written by earlier parts of the same operation
         self.cancelled = False
@@ -49,7 +49,7 @@ class Operation:
 
     def go_on_behind(self, nbytes: int) -> None:
         """The next part: what is left of the buffer."""
-        self.buffer = self.buffer[nbytes:]
+        self.buffer = memoryview(self.buffer)[nbytes:]
         self.nbytes_before += nbytes
         self.offset = None if self.offset is None else self.offset + nbytes
 

@@ -40,9 +40,7 @@ class Books:
             return
         if operation.kind == SEND and self._sends.forget(operation):
             self._last(operation, CANCELED)
-            return
-        carrier = operation if operation.kind != SEND else self._sends.carrier(operation.fd)
-        if carrier in self._in_flight:
+        elif (carrier := operation if operation.kind != SEND else self._sends.carrier(operation.fd)) in self._in_flight:
             carrier.cancelled = True
             self._processor.cancel(carrier)
         else:
@@ -74,8 +72,11 @@ class Books:
             return
         if not more:
             self._in_flight.discard(operation)
+        if kind == SEND and result == len(operation.buffer):  # the other usual case
+            self._over(operation, result)
+            return
         goes_on = more or not operation.cancelled
-        in_part = kind in (SEND, WRITE) and 0 < result < operation.buffer.nbytes
+        in_part = kind in (SEND, WRITE) and 0 < result < len(operation.buffer)
         no_room, again = kind == ACCEPT and result in NO_ROOM, result in TRIED_AGAIN.get(kind, ())
         if not goes_on and (in_part or no_room or again):
             self._over(operation, CANCELED)
@@ -129,9 +130,8 @@ class Books:
     def _over(self, operation: Operation, result: int, data: memoryview | None = None) -> None:
         after = self._sends.over(operation) if operation.kind == SEND else None
         if type(operation.token) is Together:
-            whole = result == operation.buffer.nbytes
             for each in operation.token.sends:
-                self._last(each, each.buffer.nbytes if whole else result)
+                self._last(each, len(each.buffer) if result == len(operation.buffer) else result)
         else:
             self._last(operation, operation.nbytes_before + result if result >= 0 else result, data)
         self._start(after)

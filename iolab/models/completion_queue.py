@@ -133,13 +133,17 @@ class CompletionQueue:
 
     def _begin(self, kind: str, fd: int, token, buffer=b"", offset: int | None = None) -> Operation:
         self._check_descriptor(fd)
-        view = memoryview(buffer)
+        if kind != SEND or type(buffer) is not bytes or not buffer:  # else nothing about it can be wrong
+            buffer = self._checked(kind, memoryview(buffer), offset)
+        operation = Operation(kind, fd, token, buffer, offset)
+        self._books.begin(operation)
+        return operation
+
+    def _checked(self, kind: str, view: memoryview, offset: int | None) -> memoryview:
         if (not view.nbytes or not view.c_contiguous) and kind not in (ACCEPT, RECEIVE):
             raise ValueError(f"the buffer of a {kind} must be contiguous and hold at least 1 byte, not {view.nbytes}")
         if kind == READ and view.readonly:
             raise ValueError("the buffer of a read must be writable")
         if offset is not None and not 0 <= offset < 1 << 63:
             raise ValueError(f"offset must be None or from 0 to 2**63 - 1, not {offset!r}")
-        operation = Operation(kind, fd, token, view.cast("B"), offset)
-        self._books.begin(operation)
-        return operation
+        return view.cast("B")

@@ -61,9 +61,8 @@ class Sends:
             return None
         after = waiting[0]
         if len(waiting) > 1:
-            after = Operation(
-                SEND, carrier.fd, Together(waiting), memoryview(b"".join(each.buffer for each in waiting)), None
-            )
+            together = b"".join(each.buffer for each in waiting)
+            after = Operation(SEND, carrier.fd, Together(waiting), together, None)
         self._in_flight[carrier.fd] = after
         return after
 

@@ -54,7 +54,7 @@ class Requests:
         if address is not None:
             self._outbox.free(address)
 
-    def _send(self, fd: int, buffer: memoryview, operation: Operation) -> Sqe:
+    def _send(self, fd: int, buffer: memoryview | bytes, operation: Operation) -> Sqe:
         if self._outbox is None:
             self._outbox = Outbox(PLACES)
             self._ring.registered.append(self._outbox)

@@ -163,7 +163,7 @@ def test_what_waits_behind_a_send_arrives_in_order_and_goes_out_together(queue):
     begun = []
     with open_stream("tcp") as stream:
         inner = queue.watched.start
-        queue.watched.start = lambda operation: (begun.append(operation.buffer.nbytes), inner(operation))
+        queue.watched.start = lambda operation: (begun.append(len(operation.buffer)), inner(operation))
         for number, piece in enumerate(data):
             queue.send(stream.fd, piece, number)
         arrived = bytearray()
