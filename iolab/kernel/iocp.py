@@ -88,12 +88,10 @@ class Port:
         """Packets out of the kernel. Ctrl-C raises as soon as the call returns: what it brought is kept all the same."""
         entries, taken = self._entries, ctypes.c_uint32()
         try:
-            if (
-                not function("GetQueuedCompletionStatusEx")(
-                    self._own(), ctypes.addressof(entries), len(entries), ctypes.addressof(taken), wait_ms, False
-                )
-                and (winerror := ctypes.get_last_error()) != WAIT_TIMEOUT
-            ):  # which is no error: nothing was over
+            found = function("GetQueuedCompletionStatusEx")(
+                self._own(), ctypes.addressof(entries), len(entries), ctypes.addressof(taken), wait_ms, False
+            )
+            if not found and (winerror := ctypes.get_last_error()) != WAIT_TIMEOUT:
                 raise failed("GetQueuedCompletionStatusEx", winerror)
         finally:
             for entry in takewhile(lambda entry: entry.key != FREE, entries):

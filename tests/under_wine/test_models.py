@@ -66,19 +66,20 @@ def test_ctrl_c_ends_a_read_that_waits(wine):
     assert (process.returncode, output) == (0, "interrupted, and can be read again: 1\n")
 
 
-@pytest.mark.parametrize(("begin", "said"), [("receive(port, ours.fileno(), buffer)", ""), ("pass", "freed")])
-def test_what_is_in_flight_is_not_freed_even_at_the_interpreters_end(wine, begin, said):
+@pytest.mark.parametrize(("keeper", "said"), [("request.kept", ""), ("forgotten", "freed")])
+def test_what_is_in_flight_is_not_freed_even_at_the_interpreters_end(wine, keeper, said):
     program = (
         "import os, socket\n"
         "from iolab.kernel.iocp import Port\n"
         "from iolab.kernel.iocp_operations import receive\n"
-        "class Buffer(bytearray):\n"
+        "class Told:\n"
         "    def __del__(self, say=os.write):\n"
         "        say(1, b'freed')\n"
         "ours, peer = socket.socketpair()\n"
-        "port, buffer = Port(), Buffer(4)\n"
+        "port, forgotten = Port(), ()\n"
         "port.associate(ours.fileno(), 1)\n"
-        f"{begin}\n"
+        "request = receive(port, ours.fileno(), bytearray(4))\n"
+        f"{keeper} += (Told(),)\n"
     )
     done = wine.python("-c", program)
     assert (done.returncode, done.stdout) == (0, said)

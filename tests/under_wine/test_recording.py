@@ -2,6 +2,7 @@
 
 import io
 import re
+import subprocess
 import tarfile
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from iolab.recorded import value_of
 from iolab.recording import under_wine
 from tests import wine as tool
+
+LIMIT_S = 60
 
 
 def test_what_is_recorded_is_what_wine_does_now(wine, monkeypatch):
@@ -34,10 +37,16 @@ def of_wines(folder: Path) -> list[str]:
 
 
 def test_recording_leaves_no_process_of_wines(wine):
-    assert wine.python("-c", "print('here')").stdout == "here\n"
-    assert of_wines(wine.folder), "its server lives on for a while"
-    under_wine.in_wine(wine.folder)
-    assert of_wines(wine.folder) == []
+    process = wine.start("-c", "print('here', flush=True); input()", stdin=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == "here\n"
+        assert "wineserver" in " ".join(of_wines(wine.folder))
+        under_wine.in_wine(wine.folder)
+        process.wait(LIMIT_S)
+        assert of_wines(wine.folder) == []
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_what_takes_too_long_is_ended_and_told_in_words(wine, monkeypatch):
