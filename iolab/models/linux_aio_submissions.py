@@ -85,11 +85,10 @@ class Submissions:
             except OSError as error:
                 if error.errno == errno.EAGAIN and self._context.peek():
                     break  # full: taking events makes room
-                operation, request = self._kept.pop(0)
-                if operation:
-                    refused.append(Taken(operation, request, -error.errno))
-                else:
-                    self._later.append((None, request))
+                these = self._kept[: None if error.errno == errno.EAGAIN else 1]  # no room for one: none for the others
+                del self._kept[: len(these)]
+                refused += [Taken(operation, request, -error.errno) for operation, request in these if operation]
+                self._later += [(None, request) for operation, request in these if not operation]
         return refused
 
     def take(self, timeout: float | None) -> list[Taken]:
