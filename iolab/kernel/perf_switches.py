@@ -109,7 +109,10 @@ def unavailable() -> str | None:
     """Why this thread's switches cannot be had, in the kernel's words; None when a short sleep was seen, out and in."""
     if fcntl is None or not sys.platform.startswith("linux"):
         return f"{sys.platform} has no perf_event_open"
-    for seconds in (1e-4, 1e-2):  # a time so short may be over before its thread sleeps: then there is nothing to record
+    for seconds in (
+        1e-4,
+        1e-2,
+    ):  # a time so short may be over before its thread sleeps: then there is nothing to record
         try:
             with SwitchRing() as ring:
                 ring.start()

@@ -102,7 +102,7 @@ def unavailable() -> str | None:
     reader = os.getpid(), get_native_id()
     try:
         with Observer(reader, [], []) as observer:
-            time.sleep(1e-4)
+            time.sleep(1e-3)  # longer than a timer may be late
     except OSError as error:  # too many CPUs for the descriptors or the memory that one user may have
         return f"{error.filename}: {error.strerror}"
     own = [moment.kind for moment in observer.moments() if moment.thread_id == reader[1]]
