@@ -23,7 +23,7 @@ from iolab.models.reads import Work, prepared
 
 NAME = "epoll"
 LEVEL, EDGE, ONE_SHOT = "level", "edge", "one-shot"
-_AS_THEY_ARE = (READ, WRITE, READ | WRITE)  # EPOLLIN and EPOLLOUT are poll's numbers, too
+_AS_THEY_ARE = {READ, WRITE, READ | WRITE}  # EPOLLIN and EPOLLOUT are poll's numbers, too
 _FLAGS = {LEVEL: 0, EDGE: 1 << 31, ONE_SHOT: 1 << 30}  # EPOLLET, EPOLLONESHOT
 
 
@@ -59,8 +59,11 @@ class EpollDemultiplexer:
                 self.watch(fd, self._watched[fd])
         with self._call("epoll_wait"):
             ready = self._epoll.poll(timeout)
-        self._used = [fd for fd, _ in ready] if self._rearm else []
-        return [(fd, got if got in _AS_THEY_ARE else _events(got)) for fd, got in ready]
+        if self._rearm:
+            self._used = [fd for fd, _ in ready]
+        if _AS_THEY_ARE.issuperset([got for _, got in ready]):  # the usual case
+            return ready
+        return [(fd, _events(got)) for fd, got in ready]
 
     def close(self) -> None:
         self._epoll.close()

@@ -6,8 +6,7 @@
 Two facts that surprise:
 * "In the order of the requests" needs no bookkeeping if the second is not begun before the first is answered. It also
   spares the client a riddle: what would a pipelined GET see of the POST before it?
-* To close right after the last answer may destroy it: then this conversation lingers, and drops what still comes, until
-  the client closes, too (lingering).
+* To close right after the last answer may destroy it: so it lingers, and drops what comes until the client closes, too.
 
 It never waits, and asks no clock: `waiting_for` says for what, and the server knows for how long.
 """
@@ -77,7 +76,8 @@ class Conversation:
         data = encode(response, request)
         if stays_open(response, request):
             self._put(data)
-            self.asked += self._connection.answered()
+            if held_back := self._connection.answered():
+                self.asked += held_back
         else:
             self._last_answer(data)
 

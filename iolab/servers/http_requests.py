@@ -45,9 +45,10 @@ class Request(NamedTuple):
 
 
 class JudgedHead(NamedTuple):
-    """`request` has no body yet; the rest is as in JudgedFields."""
+    """`request` has no body yet; `alone` is the same if none follows, nor an end. The rest is as in JudgedFields."""
 
     request: Request
+    alone: Request | None
     nfields: int
     nbytes: int | None
     awaits_continue: bool
@@ -58,7 +59,7 @@ _judged: dict[bytes, JudgedHead] = {}  # REMEMBERED ones at most; nothing that w
 
 def read_head(head: bytes, limits: Limits) -> tuple[Request, SizedBody | ChunkedBody | None, bool]:
     """From the request line to the empty line: the request, its body still to come, whether 100 Continue is awaited."""
-    request, nfields, nbytes, awaits_continue = judged_head(head)
+    request, _, nfields, nbytes, awaits_continue = judged_head(head)
     if nfields > limits.fields:
         raise Refused(431, f"the request has {nfields} fields; at most {limits.fields} are allowed")
     if nbytes == 0:
@@ -72,9 +73,9 @@ def known_request(data, limits: Limits) -> Request | None:
     None, too, where a body follows, or the connection is to be closed, or these limits have to be asked.
     """
     judged = _judged.get(bytes(data))
-    if judged is None or judged.nbytes != 0 or judged.nfields > limits.fields or len(data) > limits.request_line:
+    if judged is None or judged.nfields > limits.fields or len(data) > limits.request_line:
         return None
-    return judged.request if judged.request.keep_alive else None
+    return judged.alone
 
 
 def judged_head(head: bytes) -> JudgedHead:
@@ -99,7 +100,8 @@ def _judge(head: bytes) -> JudgedHead:
     path, query, host = _parts(method, target)
     headers = judged.headers if host is None else MappingProxyType({**judged.headers, "host": host})
     request = Request(method, target, path, query, version, headers, b"", judged.keep_alive)
-    return JudgedHead(request, judged.nfields, judged.nbytes, judged.awaits_continue)
+    alone = request if judged.nbytes == 0 and judged.keep_alive else None
+    return JudgedHead(request, alone, judged.nfields, judged.nbytes, judged.awaits_continue)
 
 
 def _parts(method: str, target: str) -> tuple[str, str, str | None]:

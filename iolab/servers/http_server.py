@@ -39,6 +39,7 @@ class HttpServer:
         self.handlers: set = set()  # one for each connection, from accept to close
         self.cut_off = 0  # clients whose requests were not answered when it was closed
         self._end = GracefulEnd(self)
+        self._in_one_turn = range(limits.http.pipelined)  # so many of one client
         self.stopping = self._closed = False
         try:
             self.pool = WorkerPool(limits.threads)
@@ -96,7 +97,7 @@ class HttpServer:
         """Let the application answer what `handler`'s client has asked, in order; a few, for others wait, too."""
         conversation, step = handler.conversation, self.step
         conversation.ending = self.stopping
-        for _ in range(self.limits.http.pipelined):
+        for _ in self._in_one_turn:
             if (request := conversation.next_request()) is None:
                 return
             if step:
