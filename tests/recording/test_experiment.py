@@ -255,9 +255,9 @@ def test_senders_that_begin_in_another_order_than_asked_are_discarded_and_asked_
         runs.append(reads)
         if len(runs) > 1:
             return blocking.read_many(reads, call, work)
-        (early,) = (each for each in children() if "[[20, 999]," in Path(f"/proc/{each}/cmdline").read_text())
+        (early,) = (each for each in children() if "[[400, 999]," in Path(f"/proc/{each}/cmdline").read_text())
         os.kill(early, signal.SIGSTOP)
-        goes_on = threading.Timer(0.3, os.kill, (early, signal.SIGCONT))
+        goes_on = threading.Timer(1.0, os.kill, (early, signal.SIGCONT))
         goes_on.start()
         try:
             return blocking.read_many(reads, call, work)
@@ -265,7 +265,7 @@ def test_senders_that_begin_in_another_order_than_asked_are_discarded_and_asked_
             goes_on.join()
 
     model = SimpleNamespace(NAME="blocking", unavailable=lambda: None, read_many=read_many)
-    facts = run(model, many_reads((150, 20), 1000)).facts
+    facts = run(model, many_reads((700, 400), 1000)).facts
     assert facts["discarded"] == len(runs) - 1 >= 1
     late, early = (each["ready"]["ns"] for each in facts["deliveries"])
     assert early < late
