@@ -11,6 +11,7 @@ For what is larger than a place, or finds none free, there is Pinned.
 """
 
 import mmap
+from collections.abc import Callable
 
 from iolab.kernel.pinned import Pinned
 
@@ -23,7 +24,9 @@ class Outbox:
     def __init__(self, count: int) -> None:
         self._memory = mmap.mmap(-1, count * PLACE_NBYTES)
         self._pin = Pinned(self._memory, writable=True)
-        self._free = [self._pin.address + number * PLACE_NBYTES for number in range(count)]
+        self._first = self._pin.address
+        self._free = [self._first + number * PLACE_NBYTES for number in range(count)]
+        self.free: Callable[[int], None] = self._free.append  # the address: the kernel reads there no more
 
     def copy_in(self, data: memoryview | bytes) -> int | None:
         """The address where `data` now lies; None where there is no place."""
@@ -31,10 +34,6 @@ class Outbox:
         if nbytes > PLACE_NBYTES or not self._free:
             return None
         address = self._free.pop()
-        begin = address - self._pin.address
+        begin = address - self._first
         self._memory[begin : begin + nbytes] = data
         return address
-
-    def free(self, address: int) -> None:
-        """The kernel reads there no more."""
-        self._free.append(address)

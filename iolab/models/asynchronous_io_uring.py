@@ -32,7 +32,7 @@ NAME = "io-uring"
 DEFAULT, DEFER_TASKRUN, ASYNC, SQPOLL = MANNERS = "default", "defer-taskrun", "async", "sqpoll"
 _DEFERRED = layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN
 _SET_UP = {DEFAULT: (0, 0), DEFER_TASKRUN: (_DEFERRED, NEWEST), ASYNC: (0, 0), SQPOLL: (layout.SETUP_SQPOLL, 0)}
-_NO_SOCKET = -errno.ENOTSOCK
+CQE_F_BUFFER, CQE_F_MORE, _NO_SOCKET = layout.CQE_F_BUFFER, layout.CQE_F_MORE, -errno.ENOTSOCK
 POOL = (64, 1 << 14)  # buffers for what is received, and the bytes of each
 
 
@@ -47,7 +47,7 @@ class IoUringProcessor:
     ) -> None:
         if manner not in MANNERS:
             raise ValueError(f"manner must be one of {', '.join(MANNERS)}, not {manner!r}")
-        self._call, self._manner = call, manner
+        self._call, self._recorded, self._manner = call, call is not unrecorded, manner
         with call("io_uring_setup"):
             self._ring = Ring(entries, cq_entries, *_SET_UP[manner])
         self._requests, self._cancels = Requests(self._ring, pool), Cancels(self._ring)
@@ -117,19 +117,19 @@ class IoUringProcessor:
 
     def _take(self) -> None:
         """What the CQEs say that are there."""
-        operations, requests = self._operations, self._requests
-        for cqe in self._ring.take():
-            user_data, result, flags = cqe
-            more = flags & layout.CQE_F_MORE != 0
-            operation = operations.get(user_data) if more else operations.pop(user_data, None)
-            data = requests.received.lend(cqe) if flags & layout.CQE_F_BUFFER else None
+        operations, requests, found = self._operations, self._requests, self._found
+        for user_data, result, flags in self._ring.take():
+            data = requests.received.lend((user_data, result, flags)) if flags & CQE_F_BUFFER else None
+            operation = operations.get(user_data)
             if operation is None:  # a wake-up, or a cancel
                 self._woken |= self._wake_up.heard(user_data)
                 self._cancels.heard(user_data, result)
                 continue
+            if not (more := flags & CQE_F_MORE != 0):
+                del operations[user_data]
             if operation.kind == SEND:
                 requests.over(operation)
-            elif result >= 0 and operation.kind in (RECEIVE, READ):
+            elif self._recorded and result >= 0 and operation.kind in (RECEIVE, READ):
                 self._call.completed(operation.fd, result)
             if result == _NO_SOCKET:
                 if operation.cancelled:  # not begun
@@ -137,7 +137,7 @@ class IoUringProcessor:
                 elif operation.kind == RECEIVE:  # a pipe: by read(2)
                     self._put(requests.read_from_pipe(operation), operation)
                     continue
-            self._found.append(event_of((operation, result, more, data)))
+            found.append(event_of((operation, result, more, data)))
 
 
 def read_into(fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None, manner: str = DEFAULT) -> int:

@@ -10,10 +10,10 @@ Two facts that surprise:
 * What was accepted but not handed out is a descriptor that nobody knows: whoever closes the queue closes it, too.
 """
 
-import time
+from collections import defaultdict
 
 from iolab.models.completion import ACCEPT, RECEIVE, SEND, WRITE, Completion, Event, Operation, completion_of
-from iolab.models.completion_rules import CANCELED, NO_ROOM, TRIED_AGAIN, AcceptPause, Sends, Together, closed
+from iolab.models.completion_rules import CANCELED, NO_ROOM, TRIED_AGAIN, AcceptPause, Owed, Together, closed, end_all
 
 
 class Books:
@@ -21,26 +21,33 @@ class Books:
 
     def __init__(self, processor) -> None:
         self._processor, self._pause = processor, AcceptPause()
-        self._owed: dict[int, list[Operation]] = {}  # by descriptor
+        self._owed: dict[int, Owed] = defaultdict(Owed)  # by descriptor
         self._in_flight: set[Operation] = set()  # the processor has them
         self._due: list[Operation] = []  # it gets them at the next wait
-        self._sends = Sends()
         self.closing: dict[int, object] = {}  # descriptors, each with the token that waits for its end
         self.ready: list[Completion] = []
         self._accepted: list[int] = []  # descriptors in `ready`, of which the program does not know yet
 
     def begin(self, operation: Operation) -> None:
-        self._owed.setdefault(operation.fd, []).append(operation)
-        if operation.kind == ACCEPT:
+        owed = self._owed[operation.fd]
+        owed.operations.append(operation)
+        if operation.kind == SEND:
+            if owed.carrier is not None:
+                owed.waiting.append(operation)
+                return
+            owed.carrier = operation
+        elif operation.kind == ACCEPT:
             self._pause.reserve()
-        self._start(operation if operation.kind != SEND else self._sends.begin(operation))
+        self._start(operation)
 
     def cancel(self, operation: Operation) -> None:
-        if operation not in self._owed.get(operation.fd, ()):
+        owed = self._owed.get(operation.fd)
+        if owed is None or operation not in owed.operations:
             return
-        if operation.kind == SEND and self._sends.forget(operation):
+        if operation in owed.waiting:
+            owed.waiting.remove(operation)
             self._last(operation, CANCELED)
-        elif (carrier := operation if operation.kind != SEND else self._sends.carrier(operation.fd)) in self._in_flight:
+        elif (carrier := operation if operation.kind != SEND else owed.carrier) in self._in_flight:
             carrier.cancelled = True
             self._processor.cancel(carrier)
         else:
@@ -50,7 +57,7 @@ class Books:
 
     def close_when_idle(self, fd: int, token) -> None:
         self.closing[fd] = token
-        for operation in list(self._owed.get(fd, ())):
+        for operation in [*self._owed[fd].operations]:
             self.cancel(operation)
         self._close_if_idle(fd)
 
@@ -67,14 +74,21 @@ class Books:
     def book(self, event: Event) -> None:
         operation, result, more, data = event
         kind = operation.kind
-        if kind == RECEIVE and result > 0 and more:  # the usual case
+        if more and kind == RECEIVE and result > 0:  # the usual case
             self.ready.append(completion_of((operation.token, result, True, data)))
             return
         if not more:
             self._in_flight.discard(operation)
         if kind == SEND and result == len(operation.buffer):  # the other usual case
-            self._over(operation, result)
+            owed = self._owed[operation.fd]
+            if owed.waiting or type(operation.token) is Together:
+                self._over(operation, result)
+            else:
+                owed.carrier = None
+                self._last(operation, operation.nbytes_before + result)
             return
+        if kind == ACCEPT and result >= 0:
+            self._accepted.append(result)
         goes_on = more or not operation.cancelled
         in_part = kind in (SEND, WRITE) and 0 < result < len(operation.buffer)
         no_room, again = kind == ACCEPT and result in NO_ROOM, result in TRIED_AGAIN.get(kind, ())
@@ -88,11 +102,9 @@ class Books:
         elif again:
             self._due += [] if more else [operation]
         elif goes_on and (kind == ACCEPT and result >= 0 or kind == RECEIVE and result > 0):
-            self._accepted += [result] if kind == ACCEPT else []
             self.ready.append(Completion(operation.token, result, True, data))
             self._due += [] if more else [operation]
         else:
-            self._accepted += [result] if kind == ACCEPT and result >= 0 else []
             self._over(operation, result, data)
 
     def hand_out(self) -> list[Completion]:
@@ -100,51 +112,38 @@ class Books:
         return ready
 
     def close(self, limit_s: float) -> None:
-        """Cancel all and wait for the last events. What cannot be cancelled, or takes longer, is abandoned."""
-        deadline = time.monotonic() + limit_s
+        """Nothing is in flight any more, unless it was abandoned; nobody will know of what was accepted."""
         try:
-            for operation in list(self._in_flight):
-                operation.cancelled = True
-                if not self._processor.cancel(operation):
-                    self._abandon(operation)
-            while self._in_flight and (left_s := deadline - time.monotonic()) > 0:
-                for operation, result, more, _ in self._processor.wait(left_s):
-                    self._accepted += [result] if operation.kind == ACCEPT and result >= 0 else []
-                    self._in_flight -= set() if more else {operation}
-        finally:  # Ctrl-C, too: what is still in flight may write to its buffer at any time
-            for operation in list(self._in_flight):
-                self._abandon(operation)
+            end_all(self._in_flight, self._processor, limit_s, self._accepted)
+        finally:
             for fd in (*self._accepted, *self.closing):
                 closed(fd)
             self._pause.close()
 
-    def _start(self, operation: Operation | None) -> None:
-        if operation:
-            self._in_flight.add(operation)
-            self._processor.start(operation)
-
-    def _abandon(self, operation: Operation) -> None:
-        self._in_flight.discard(operation)
-        self._processor.abandon(operation)
+    def _start(self, operation: Operation) -> None:
+        self._in_flight.add(operation)
+        self._processor.start(operation)
 
     def _over(self, operation: Operation, result: int, data: memoryview | None = None) -> None:
-        after = self._sends.over(operation) if operation.kind == SEND else None
+        after = self._owed[operation.fd].next_carrier() if operation.kind == SEND else None
         if type(operation.token) is Together:
             for each in operation.token.sends:
                 self._last(each, len(each.buffer) if result == len(operation.buffer) else result)
         else:
             self._last(operation, operation.nbytes_before + result if result >= 0 else result, data)
-        self._start(after)
+        if after is not None:
+            self._start(after)
 
     def _last(self, operation: Operation, result: int, data: memoryview | None = None) -> None:
         self.ready.append(completion_of((operation.token, result, False, data)))
         operation.buffer = None  # it is the program's again, whoever keeps the operation
-        self._owed[operation.fd].remove(operation)
-        if not self._owed[operation.fd]:
+        operations = self._owed[operation.fd].operations
+        operations.remove(operation)
+        if not operations:
             self._close_if_idle(operation.fd)
 
     def _close_if_idle(self, fd: int) -> None:
-        if not self._owed.get(fd):
-            self._owed.pop(fd, None)
+        if not self._owed[fd].operations:
+            del self._owed[fd]
             if fd in self.closing:
                 self.ready.append(Completion(self.closing.pop(fd), closed(fd)))

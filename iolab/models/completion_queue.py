@@ -40,11 +40,11 @@ class CompletionQueue:
 
     def read(self, fd: int, buffer, token, offset: int | None = None) -> Operation:
         """One read(2) into `buffer`, of a file at `offset`: the result may be short, 0 at the end."""
-        return self._begin(READ, fd, token, buffer, offset)
+        return self._begin(READ, fd, token, self._checked(READ, buffer, offset), offset)
 
     def write(self, fd: int, data, token, offset: int | None = None) -> Operation:
         """All of `data`, of a file at `offset`; the result is its length or -errno."""
-        return self._begin(WRITE, fd, token, data, offset)
+        return self._begin(WRITE, fd, token, self._checked(WRITE, data, offset), offset)
 
     def receive(self, fd: int, token) -> Operation:
         """What comes, as it comes, again and again until the stream ends (result 0), fails, or it is cancelled."""
@@ -56,7 +56,7 @@ class CompletionQueue:
 
     def send(self, fd: int, data, token) -> Operation:
         """All of `data`, behind what was to be sent before it; the result is its length or -errno."""
-        return self._begin(SEND, fd, token, data)
+        return self._begin(SEND, fd, token, data if type(data) is bytes and data else self._checked(SEND, data))
 
     def cancel(self, operation: Operation) -> None:
         """Ask for its end; it may come too late. The last Completion still comes, as a rule with -ECANCELED."""
@@ -132,15 +132,16 @@ class CompletionQueue:
             raise ValueError(f"fd: descriptor {fd} is being closed")
 
     def _begin(self, kind: str, fd: int, token, buffer=b"", offset: int | None = None) -> Operation:
-        self._check_descriptor(fd)
-        if kind != SEND or type(buffer) is not bytes or not buffer:  # else nothing about it can be wrong
-            buffer = self._checked(kind, memoryview(buffer), offset)
+        wrong = type(fd) is not int or not 0 <= fd < 1 << 31 or fd in self._books.closing
+        if wrong or threading.get_ident() != self._owner.user:
+            self._check_descriptor(fd)
         operation = Operation(kind, fd, token, buffer, offset)
         self._books.begin(operation)
         return operation
 
-    def _checked(self, kind: str, view: memoryview, offset: int | None) -> memoryview:
-        if (not view.nbytes or not view.c_contiguous) and kind not in (ACCEPT, RECEIVE):
+    def _checked(self, kind: str, buffer, offset: int | None = None) -> memoryview:
+        view = memoryview(buffer)
+        if not view.nbytes or not view.c_contiguous:
             raise ValueError(f"the buffer of a {kind} must be contiguous and hold at least 1 byte, not {view.nbytes}")
         if kind == READ and view.readonly:
             raise ValueError("the buffer of a read must be writable")

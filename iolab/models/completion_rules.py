@@ -27,44 +27,24 @@ NO_ROOM = (-errno.EMFILE, -errno.ENFILE, -errno.ENOBUFS, -errno.ENOMEM)
 TRIED_AGAIN = {ACCEPT: (-errno.ECONNABORTED,), RECEIVE: (-errno.ENOBUFS,)}  # nobody is told
 
 
-class Sends:
-    """The sends of each descriptor: one is in flight, those behind it wait, and then go out together."""
+class Owed:
+    """What a program is owed of one descriptor. Of its sends one is in flight; those behind it wait, and go together."""
+
+    __slots__ = ("operations", "carrier", "waiting")
 
     def __init__(self) -> None:
-        self._in_flight: dict[int, Operation] = {}
-        self._waiting: dict[int, list[Operation]] = {}
+        self.operations: list[Operation] = []  # all, until their last Completion
+        self.carrier: Operation | None = None  # the send in flight, or what carries several
+        self.waiting: list[Operation] = []  # the sends behind it
 
-    def begin(self, send: Operation) -> Operation | None:
-        """What is to be started now: `send`, unless it has to wait."""
-        if self._in_flight.setdefault(send.fd, send) is send:
-            return send
-        self._waiting.setdefault(send.fd, []).append(send)
-        return None
-
-    def forget(self, send: Operation) -> bool:
-        """Take it out of those that wait; False if it does not wait."""
-        waiting = self._waiting.get(send.fd, [])
-        if send in waiting:
-            waiting.remove(send)
-            return True
-        return False
-
-    def carrier(self, fd: int) -> Operation:
-        """What is in flight on `fd`."""
-        return self._in_flight[fd]
-
-    def over(self, carrier: Operation) -> Operation | None:
-        """It is not in flight any more: what is to be started now."""
-        waiting = self._waiting.pop(carrier.fd, None)
-        if not waiting:
-            del self._in_flight[carrier.fd]
-            return None
-        after = waiting[0]
+    def next_carrier(self) -> Operation | None:
+        """The one before is not in flight any more: what is to be started now."""
+        waiting, self.waiting = self.waiting, []
+        self.carrier = waiting[0] if waiting else None
         if len(waiting) > 1:
             together = b"".join(each.buffer for each in waiting)
-            after = Operation(SEND, carrier.fd, Together(waiting), together, None)
-        self._in_flight[carrier.fd] = after
-        return after
+            self.carrier = Operation(SEND, waiting[0].fd, Together(waiting), together, None)
+        return self.carrier
 
 
 class Together(NamedTuple):
@@ -114,6 +94,27 @@ class AcceptPause:
         if self._reserve is not None:
             os.close(self._reserve)
             self._reserve = None
+
+
+def end_all(in_flight: set[Operation], processor, limit_s: float, accepted: list[int]) -> None:
+    """Cancel all and wait for the last events. What cannot be cancelled, or takes longer, is abandoned.
+
+    What was `accepted` meanwhile is added to the descriptors there.
+    """
+    deadline = time.monotonic() + limit_s
+    try:
+        for operation in list(in_flight):
+            operation.cancelled = True
+            if not processor.cancel(operation):
+                in_flight.discard(operation)
+                processor.abandon(operation)
+        while in_flight and (left_s := deadline - time.monotonic()) > 0:
+            for operation, result, more, _ in processor.wait(left_s):
+                accepted += [result] if operation.kind == ACCEPT and result >= 0 else []
+                in_flight -= set() if more else {operation}
+    finally:  # Ctrl-C, too: what is still in flight may write to its buffer at any time
+        while in_flight:
+            processor.abandon(in_flight.pop())
 
 
 def shut_down(fd: int) -> None:

@@ -36,7 +36,11 @@ class Requests:
         """OSError as the kernel says, where a pool cannot be had."""
         kind, fd, buffer = operation.kind, operation.fd, operation.buffer
         if kind == SEND:
-            return self._send(fd, buffer, operation)
+            address = (self._outbox or self._new_outbox()).copy_in(buffer)
+            if address is None:
+                return sqes.send(fd, buffer)  # MSG_WAITALL: the kernel finishes it
+            self._addresses[operation] = address
+            return sqes.send_at(fd, address, len(buffer))
         if kind == RECEIVE:
             self.received = self.received or BufferRing(self._ring, *self._pool)
             return sqes.recv_multishot(fd, self.received.buf_group)
@@ -54,12 +58,7 @@ class Requests:
         if address is not None:
             self._outbox.free(address)
 
-    def _send(self, fd: int, buffer: memoryview | bytes, operation: Operation) -> Sqe:
-        if self._outbox is None:
-            self._outbox = Outbox(PLACES)
-            self._ring.registered.append(self._outbox)
-        address = self._outbox.copy_in(buffer)
-        if address is None:
-            return sqes.send(fd, buffer)  # MSG_WAITALL: the kernel finishes it
-        self._addresses[operation] = address
-        return sqes.send_at(fd, address, len(buffer))
+    def _new_outbox(self) -> Outbox:
+        self._outbox = Outbox(PLACES)
+        self._ring.registered.append(self._outbox)
+        return self._outbox

@@ -16,7 +16,7 @@ from collections import deque
 from iolab.servers.http_messages import CLOSED, Continue, Event, HttpConnection
 from iolab.servers.http_refusal import refuse
 from iolab.servers.http_requests import Request
-from iolab.servers.http_responses import Response, encode, stays_open
+from iolab.servers.http_responses import CLOSING, Response, encode
 from iolab.servers.server_limits import APPLICATION, BODY, HEADER, IDLE, LINGERING, READER, USUAL, ServerLimits
 
 SLICE = 1 << 18  # bytes of a large response that go out at once: others wait, too
@@ -46,7 +46,7 @@ class Conversation:
 
     def received(self, data: bytes) -> None:
         """What came from the client; b"" is the end."""
-        self.ended = self.ended or not data
+        self.ended |= not data
         if self.lingering or self._last_answer_given:
             self._dropped += len(data)
         else:
@@ -60,10 +60,10 @@ class Conversation:
         """The request that is to be answered now, by answer(); None while there is none."""
         while self.asked and self._answering is None and not self._full:
             event = self.asked.popleft()
-            if isinstance(event, Request):
+            if type(event) is Request:
                 self._answering = event
                 return event
-            if isinstance(event, Continue):
+            if type(event) is Continue:
                 self._put(event.data)
             else:
                 self._last_answer(encode(event.response, event))
@@ -74,7 +74,7 @@ class Conversation:
         request, self._answering = self._answering, None
         request = request._replace(keep_alive=False) if self.ending and not self.asked else request
         data = encode(response, request)
-        if stays_open(response, request):
+        if request.keep_alive and response.status not in CLOSING:  # stays_open(response, request)
             self._put(data)
             if held_back := self._connection.answered():
                 self.asked += held_back
@@ -142,7 +142,7 @@ class Conversation:
         self._answers += 1
         self._answers_ready.append(data)
         self.unsent += len(data)
-        self._full = self._full or self.unsent >= self._limits.high_water
+        self._full |= self.unsent >= self._limits.high_water
 
     def _last_answer(self, data: bytes) -> None:
         self._put(data)

@@ -43,7 +43,12 @@ Event = Request | Refusal | Continue
 
 
 class HttpConnection:
-    """The receiving side of one connection; it belongs to one thread at a time."""
+    """The receiving side of one connection; it belongs to one thread at a time.
+
+    `phase` is what comes next: IDLE, HEADER, BODY from the client; in FULL an answer from us; in CLOSED nothing.
+    """
+
+    __slots__ = ("_limits", "_buffer", "_head", "_begin", "_request", "_body", "_unanswered", "_peer_ended", "phase")
 
     def __init__(self, limits: Limits = STANDARD) -> None:
         self._limits = limits
@@ -53,28 +58,20 @@ class HttpConnection:
         self._request: Request | None = None  # its head is read, its body is coming
         self._body: SizedBody | ChunkedBody | None = None
         self._unanswered = 0
-        self._peer_ended = self._closed = False
-
-    @property
-    def phase(self) -> str:
-        """What comes next: IDLE or HEADER or BODY from the client; in FULL, an answer from us; in CLOSED, nothing."""
-        if self._closed:
-            return CLOSED
-        if self._unanswered >= self._limits.pipelined:
-            return FULL
-        if self._request is not None:
-            return BODY
-        return HEADER if self._buffer else IDLE
+        self._peer_ended = False
+        self.phase = IDLE
 
     def receive(self, data) -> list[Event]:
         """The events that `data`, behind all that came before, completes. What comes after the end is dropped."""
-        if self._closed:
-            return []
-        if not self._buffer and self._request is None and self._unanswered < self._limits.pipelined:
+        if self.phase == IDLE:
             request = known_request(data, self._limits)
             if request is not None:  # the usual case: a client repeats itself, and waits for its answer
                 self._unanswered += 1
+                if self._unanswered == self._limits.pipelined:
+                    self.phase = FULL
                 return [request]
+        elif self.phase == CLOSED:
+            return []
         self._buffer += data
         return self._events()
 
@@ -88,7 +85,9 @@ class HttpConnection:
         if not self._unanswered:
             raise ValueError("answered() must follow a Request, and there is none unanswered")
         self._unanswered -= 1
-        return self._events() if self._buffer or self._peer_ended else []
+        if self.phase == IDLE and not self._peer_ended:  # the usual case
+            return []
+        return self._events()
 
     def timed_out(self) -> list[Event]:
         """The server's patience is over: a Refusal when a request has begun; closed in any case."""
@@ -102,13 +101,21 @@ class HttpConnection:
         try:
             while self._buffer and self._unanswered < self._limits.pipelined and self._progress(events):
                 pass
-            if self._peer_ended and self.phase in (HEADER, BODY):
+            if self._peer_ended and self._phase() in (HEADER, BODY):
                 raise Refused(400, "the request ends before it is complete")
         except Refused as refused:
             events.append(self._refusal(refused.status, refused.reason))
+        self.phase = self._phase()
         if self._peer_ended and self.phase == IDLE:
             self._close()
         return events
+
+    def _phase(self) -> str:
+        if self.phase == CLOSED:
+            return CLOSED
+        if self._unanswered >= self._limits.pipelined:
+            return FULL
+        return BODY if self._request is not None else HEADER if self._buffer else IDLE
 
     def _progress(self, events: list[Event]) -> bool:
         """One step, a head or a body; False when more bytes are needed."""
@@ -137,6 +144,6 @@ class HttpConnection:
         return refuse(status, reason, "HEAD" if is_head else "")
 
     def _close(self) -> None:
-        self._closed = True
+        self.phase = CLOSED
         self._buffer.clear()
         self._request, self._body, self._begin = None, None, b""

@@ -72,7 +72,7 @@ def known_request(data, limits: Limits) -> Request | None:
 
     None, too, where a body follows, or the connection is to be closed, or these limits have to be asked.
     """
-    judged = _judged.get(bytes(data))
+    judged = _judged.get(data if type(data) is bytes else bytes(data))
     if judged is None or judged.nfields > limits.fields or len(data) > limits.request_line:
         return None
     return judged.alone

@@ -102,8 +102,9 @@ class Deadline:
         """From now on for what `key` names, for so many seconds; inf: for ever."""
         if key == self._key:
             return
-        self._key, self._at = key, monotonic() + seconds
-        if self._timer is None or self._at < self._timer.at:
+        at = monotonic() + seconds
+        self._key, self._at = key, at
+        if self._timer is None or at < self._timer.at:
             self._set(seconds)
 
     def lift(self) -> None:

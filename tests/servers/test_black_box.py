@@ -22,6 +22,7 @@ from tests.servers.served import (
     response,
 )
 
+THOUSANDS = 3000  # of requests: for a server with threads longer than one of them keeps the interpreter, 5 ms
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
@@ -143,15 +144,21 @@ def test_more_pipelined_requests_than_are_kept_are_all_answered_in_order(server)
 
 
 def test_a_client_that_pipelines_thousands_of_requests_lets_others_in_between(server):
-    count = 3000  # for a server with threads: longer than one of them keeps the interpreter, 5 ms
+    loop = server.variant.kind in ("reactor", "proactor")
+    # Threads take turns as the system has it, and this client, too, may lose the CPU between its sends.
+    assert any(_handled_before_a_modest_client(server) < THOUSANDS * 0.9 for _ in range(1 if loop else 5))
+
+
+def _handled_before_a_modest_client(server) -> int:
     with server.connect() as blocking, server.connect() as greedy, server.connect() as modest:
         before = server.counts()["handled"]
         blocking.sendall(get("/block"))  # so that a loop finds what both have asked in the same turn
-        greedy.sendall(get("/a") * count)
+        greedy.sendall(get("/a") * THOUSANDS)
         modest.sendall(get("/counts"))
-        assert json.loads(response(modest)[1])["handled"] - before < count * 0.9
-        assert [response(greedy)[0] for _ in range(count)] == [200] * count
+        handled = json.loads(response(modest)[1])["handled"] - before
+        assert [response(greedy)[0] for _ in range(THOUSANDS)] == [200] * THOUSANDS
         assert response(blocking)[0] == 200
+    return handled
 
 
 def test_what_is_pipelined_behind_a_slow_request_waits_for_it(server):
