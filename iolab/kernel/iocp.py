@@ -37,6 +37,7 @@ from iolab.kernel.iocp_abi import (
 from iolab.kernel.iocp_request import Packet, Request
 
 MOST_PACKETS = 256  # taken by one call
+LAST_S = 5.0  # for packets of what was cancelled
 LONGEST_MS = 500  # of one call: Python's handler of Ctrl-C runs only between two
 FREE = ctypes.c_size_t(-1).value  # the key of an entry that holds no packet
 _open: set["Port"] = set()
@@ -112,18 +113,19 @@ class Port:
         return request.address in self.in_flight and bool(function("CancelIoEx")(request.handle, request.address))
 
     def close(self) -> None:
-        """Cancel all, wait for every packet, and only then give the port back; again is harmless."""
+        """Cancel all, wait for every packet, LAST_S at most, and give the port back; again is harmless."""
         if self._handle is None:
             return
         for request in list(self.in_flight.values()):
             self.cancel(request)
-        while self.in_flight or self._ready:
-            for packet in self.wait():
+        while (self.in_flight or self._ready) and (packets := self.wait(LAST_S)):
+            for packet in packets:
                 if packet.request:
                     packet.request.give_back()
         handle, self._handle = self._handle, None
         function("CloseHandle")(handle)
-        _open.discard(self)
+        if not self.in_flight:  # else Ctrl-C came before a call was made, or one cannot be hurried: kept for ever
+            _open.discard(self)
 
     def __enter__(self) -> Self:
         return self

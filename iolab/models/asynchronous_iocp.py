@@ -10,7 +10,8 @@ Two facts that surprise:
   buffers, while a reactor, or io_uring with its pool, needs none before there are bytes.
 
 A port is lent to a queue (iocp_ports); a file is opened anew for each operation (kernel/iocp_files). Lay
-asynchronous_io_uring.py beside it: start is put, a packet is a CQE. What differs: each start is a call of its own.
+asynchronous_io_uring.py beside it: start is put, a packet is a CQE. What differs: each start is a call of its own, and a
+refused one before it, since the socket's number may be that of another socket by now (iocp_ports.join).
 
 learn.microsoft.com: "I/O Completion Ports"; Russinovich, Solomon, Ionescu: Windows Internals, "I/O system".
 """

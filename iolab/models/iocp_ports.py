@@ -11,7 +11,8 @@ Two facts that surprise:
 
 So a queue that is closed gives its port back, and the next one takes that of its first socket; of two queues that live
 at once only one can have a socket. A number is used again after close: whoever closes it here has the note forgotten.
-asyncio leaves it at one event loop for each socket's whole life.
+Who closes it elsewhere, by sock.close(), leaves it: if the number comes back as a socket of asyncio's, a read of it here
+waits for ever. asyncio leaves it at one event loop for each socket's whole life.
 """
 
 import errno

@@ -253,6 +253,22 @@ def _interrupt():
     raise KeyboardInterrupt
 
 
+def test_a_port_does_not_wait_for_ever_for_what_ctrl_c_has_kept_from_being_begun(monkeypatch):
+    monkeypatch.setattr(kernel_port, "LAST_S", 0.2)
+    ours, peer = tcp_pair()
+    port = Port()
+    port.associate(ours.fileno(), 1)
+    monkeypatch.setattr(operations, "_receive", lambda request: _interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        operations.receive(port, ours.fileno(), bytearray(4))
+    assert len(port.in_flight) == 1
+    port.close()
+    with pytest.raises(ValueError, match="closed"):
+        port.wait(0)
+    for each in (ours, peer):
+        each.close()
+
+
 def test_a_socket_that_has_no_accept_ex_leaves_nothing_in_flight(monkeypatch):
     def refuse(_):
         raise OSError(errno.EOPNOTSUPP, "WSAIoctl")
