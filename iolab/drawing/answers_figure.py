@@ -59,7 +59,7 @@ def _numbers(case: dict) -> str:
     waits = case["waits_ns"]
     return (
         f"{duration(case['slow'][1] - case['slow'][0])}; meanwhile {answered_meanwhile(case):,} answers to others; "
-        f"half of all waited {duration(median(waits))} or less, one waited {duration(max(waits))}"
+        f"half of all, also before and after, waited {duration(median(waits))} or less, the longest {duration(max(waits))}"
     )
 
 

@@ -12,7 +12,7 @@ eventfd(2).
 """
 
 import os
-from threading import Lock
+from threading import RLock
 
 from iolab.kernel.io_uring import Ring
 from iolab.kernel.io_uring_operations import read
@@ -22,7 +22,7 @@ class WakeUp:
     """For one ring. OSError where there is no descriptor for it."""
 
     def __init__(self, ring: Ring) -> None:
-        self._ring, self._counter, self._closing = ring, bytearray(8), Lock()
+        self._ring, self._counter, self._closing = ring, bytearray(8), RLock()  # a signal handler, too
         self._eventfd: int | None = os.eventfd(0, os.EFD_CLOEXEC)
         self._listen()
 

@@ -10,8 +10,8 @@ Two facts that surprise:
 * SO_REUSEPORT deals out connections, not work: by a hash of the addresses, whatever a loop has to do already. With few
   connections the shares are uneven.
 
-"CPUs in use" is the servers' CPU time by the time of the clock: below one lock it cannot be more than one, whatever the
-machine has (a Python without the lock is another matter). socket(7): SO_REUSEPORT.
+"CPUs in use" is the servers' CPU time by the time of the clock: below one lock it is hardly more than one, whatever the
+machine has: the answers to "/" are in the one, not in the other. (A Python without the lock is another matter.) socket(7): SO_REUSEPORT.
 """
 
 import sys
@@ -29,7 +29,7 @@ CASES = {"one loop": (1, 1), "two threads": (1, 2), "two processes": (2, 1)}  # 
 def sub_reactors(case: str) -> dict:
     """One of CASES: CLIENTS ask for 3 ms of computing each, ROUNDS times.
 
-    {"case", "wall_ns", "cpu_ns" of all servers, "requests", "shares": requests of each loop}. ValueError for a wrong case.
+    {"case", "wall_ns", "cpu_ns" of all servers, "requests", "shares": connections of each loop}. ValueError for a wrong case.
     """
     if case not in CASES:
         raise ValueError(f"case must be one of {', '.join(CASES)}, not {case!r}")
@@ -46,8 +46,9 @@ def sub_reactors(case: str) -> dict:
             hear_all(clients)
         wall_ns = monotonic_ns() - begin_ns
         reports = [child.finish() for child in children]
-    # The answers to "/" are answers, too.
-    shares = [sum(number == 6 for number, *_ in loop) for report in reports for loop in report["loops"]]
+    # Each connection has had ROUNDS answers, and the one to "/".
+    answers = [sum(number == 6 for number, *_ in loop) for report in reports for loop in report["loops"]]
+    shares = [count // (ROUNDS + 1) for count in answers]
     return {
         "case": case, "wall_ns": wall_ns, "cpu_ns": sum(report["cpu_ns"] for report in reports),
         "requests": CLIENTS * ROUNDS, "shares": shares,

@@ -1,7 +1,7 @@
 """Callbacks that other threads hand to an event loop: a queue, and a socket that makes the loop's wait end.
 
     other thread  post(callback) ── append ── send 1 byte ┐
-    loop          wait() ┐                                ┌─ readable ──> run_all(): callback()
+    loop          wait() ┐                                ┌─ readable ──> handle_input(): callback()
                          └─ sleeps in epoll_wait ─────────┘
 
 Two facts that surprise:
@@ -47,6 +47,7 @@ class Posted:
         with self._lock:
             self._byte_is_there = False  # before it is taken: Ctrl-C in between leaves a byte too many, not one too few
             self._here.recv(64)
+            self._byte_is_there = False  # again: a signal handler that posted in between had its byte taken, too
             now = len(self._callbacks)
         try:
             while now:

@@ -105,7 +105,7 @@ class Reactor:
             self.handle_events()
 
     def stop(self) -> None:
-        """The present turn is the last one; the first, if it does not run yet. Any thread may call it."""
+        """The present turn is the last, or the next one. Any thread may call it."""
         self.post(setattr, self, "_running", False)
 
     def close(self) -> None:

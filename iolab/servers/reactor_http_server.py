@@ -1,11 +1,11 @@
 """HTTP on a reactor: the handlers are told that they *can* accept, read, write; and do it themselves.
 
     readable ──> handle_input: recv ──> conversation ──> go_on: answer, send ┐ all of it went: the usual case
-    writable ──> handle_output <───────────────────────────── send: EAGAIN ──┘ only then is there WRITE to ask for
+    writable ──> handle_output <──────────── send: a part, or EAGAIN ────────┘ only then is there WRITE to ask for
 
 Two facts that surprise:
 * Nearly every socket can be written to at nearly every moment. Who always asks for WRITE is told so at every turn, and
-  burns a CPU. So it is asked for when a send was refused, and no longer than that.
+  burns a CPU. So it is asked for while something is left to be sent, and no longer than that.
 * "Readable" is not a promise of bytes: it is also the end of the stream, or a reset. One recv tells them apart.
 
 Lay proactor_http_server.py beside it: the same methods, the same steps.

@@ -36,7 +36,7 @@ def test_a_stroke_for_each_answer_at_its_moment():
 def test_the_title_and_the_words_are_the_finding():
     expected = "Others answered while one was slow: 0 (in the loop), 39 (in a worker)"
     assert finding(CASES[:2]) == expected
-    assert "half of all waited 3 ms or less, one waited 390 ms" in str(draw_answers(CASES))
+    assert "half of all, also before and after, waited 3 ms or less, the longest 390 ms" in str(draw_answers(CASES))
 
 
 def test_without_cases_there_is_no_figure():

@@ -331,6 +331,24 @@ def test_wait_lets_a_handler_raise_and_the_operation_is_still_in_flight(set_up):
         assert result_of(ring, read) == 4
 
 
+def test_a_signal_handler_may_wake_a_ring_while_its_thread_does(monkeypatch):
+    with open_ring() as ring:
+        wake_up, write = WakeUp(ring), os.eventfd_write
+
+        def interrupted(fd, number):
+            monkeypatch.setattr(os, "eventfd_write", write)
+            wake_up.wake()  # as a handler that runs here would
+            write(fd, number)
+
+        monkeypatch.setattr(os, "eventfd_write", interrupted)
+        waking = threading.Thread(target=wake_up.wake, daemon=True)
+        waking.start()
+        waking.join(5)
+        assert not waking.is_alive()
+        ring.close()
+        wake_up.close()
+
+
 def test_another_thread_ends_a_wait_by_the_eventfd():
     with open_ring() as ring:
         wake_up = WakeUp(ring)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import signal
 import socket
 import threading
@@ -16,6 +17,7 @@ from iolab.models.multiplexing_poll import PollDemultiplexer
 from iolab.models.multiplexing_poll import unavailable as no_poll
 from iolab.models.multiplexing_select import SelectDemultiplexer
 from iolab.models.readiness import READ, WRITE
+from iolab.servers.posted import Posted
 from iolab.servers.reactor import Reactor
 from iolab.servers.timers import Deadline, Timers
 from tests.left_behind import nothing_left_behind
@@ -339,6 +341,25 @@ def test_a_timer_that_sets_itself_at_once_leaves_room_for_input(reactor):
         peer.send(b"x")
         reactor.run()
         assert "input" in handler.told
+
+
+def test_a_signal_handler_that_posts_while_the_byte_is_taken_leaves_the_next_post_its_byte():
+    ran, posted = [], Posted()
+    taken = posted._here
+
+    class Interrupted:
+        def recv(self, nbytes):
+            posted._here = taken
+            posted.post(ran.append, "handler")  # as one that runs here would
+            return taken.recv(nbytes)
+
+    posted.post(ran.append, "thread")
+    posted._here = Interrupted()
+    posted.handle_input()
+    assert ran == ["thread", "handler"]
+    posted.post(ran.append, "later")
+    assert select.select([posted.fd], [], [], 0)[0] == [posted.fd]
+    posted.close()
 
 
 def test_a_posted_callback_that_posts_leaves_room_for_input(reactor):
