@@ -47,6 +47,11 @@ WATCH = """selector => {
     .observe(region, {attributes: true, attributeFilter: ["aria-live"], childList: true});
 }"""
 SPOKEN = "() => window.changes.lastIndexOf('written while polite') > window.changes.lastIndexOf('becomes polite')"
+WAITING = """() => { const notebook = window.jupyterapp.shell.currentWidget; return {
+  kernel: notebook.sessionContext.kernelDisplayStatus,
+  cells: notebook.content.widgets.filter(each => each.node.querySelector(".jp-InputPrompt")?.textContent.includes("*"))
+    .map(each => each.model.id)
+}; }"""
 NO_CELL_WAITS = "() => !Array.from(document.querySelectorAll('.jp-InputPrompt')).some(p => p.textContent.includes('*'))"
 
 
@@ -181,7 +186,14 @@ class OpenNotebook:
     def run_all(self) -> None:
         """Run every cell; returns when the last one is done."""
         self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        self.page.wait_for_function(NO_CELL_WAITS)
+        self.done()
+
+    def done(self) -> None:
+        """Wait until no cell waits; AssertionError names those that still do."""
+        try:
+            self.page.wait_for_function(NO_CELL_WAITS)
+        except Exception as error:
+            raise AssertionError(f"{self.path} still waits for {self.page.evaluate(WAITING)}") from error
         self.idle()
 
     def run_cell(self, number: int, wait: bool = True) -> None:
@@ -194,8 +206,7 @@ class OpenNotebook:
             number,
         )
         if wait:
-            self.page.wait_for_function(NO_CELL_WAITS)
-            self.idle()
+            self.done()
 
     def tab_into(self, selector: str, key: str = "Tab") -> None:
         """Press Tab, or "Shift+Tab", until the focus is in what `selector` names."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import nbformat
 import pytest
 
-from tests.browser.lab import NO_CELL_WAITS, OpenNotebook, jupyterlab
+from tests.browser.lab import OpenNotebook, jupyterlab
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -84,8 +84,7 @@ def runs(browser, lab, served, screenshots) -> dict[str, Seen]:
                 # The page does not return the promise: it would be waited for.
                 notebook.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
             path, notebook, begin = under_way[0]
-            notebook.page.wait_for_function(NO_CELL_WAITS)
-            notebook.idle()
+            notebook.done()
             seconds = time.monotonic() - begin
             notebook.page.set_viewport_size({"width": 1280, "height": min(notebook.page.evaluate(HEIGHT), HIGHEST)})
             notebook.page.evaluate(TO_THE_TOP)
