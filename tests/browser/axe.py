@@ -16,17 +16,12 @@ PACKAGE = "axe-core@4.14.1"
 GRAVE = ("serious", "critical")
 
 
-def lacking() -> str | None:
-    """Why axe-core cannot be had here; None where it can."""
-    if os.environ.get("IOLAB_AXE") or shutil.which("npm"):
-        return None
-    return "no npm to fetch axe-core with, and IOLAB_AXE names no axe.min.js"
-
-
 def axe_core(folder: Path) -> str:
-    """The program; fetched into `folder` unless it is there. RuntimeError with npm's own words."""
+    """The program; fetched into `folder` unless it is there. RuntimeError says why it cannot be had, in npm's words."""
     if named := os.environ.get("IOLAB_AXE"):
         return Path(named).read_text(encoding="utf-8")
+    if shutil.which("npm") is None:
+        raise RuntimeError("no npm to fetch axe-core with, and IOLAB_AXE names no axe.min.js")
     run = subprocess.run(
         ["npm", "pack", "--silent", PACKAGE], cwd=folder, capture_output=True, text=True, timeout=180,
         stdin=subprocess.DEVNULL,
