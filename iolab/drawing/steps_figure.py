@@ -47,7 +47,8 @@ def finding(traces: Sequence[dict]) -> str:
         slow, quick = overtaken
         return f"{_name(trace)}: {' and '.join(quick)} answered before {slow}, which a worker had"
     first = trace["requests"][0]
-    return f"{_name(trace)}: {_taken(trace)}, answered in {duration(first['answered_ns'] - first['sent_ns'])}"
+    who = f"{LETTERS[0]} " if len(trace["requests"]) > 1 else ""
+    return f"{_name(trace)}: {_taken(trace)}, {who}answered in {duration(first['answered_ns'] - first['sent_ns'])}"
 
 
 def _name(trace: dict) -> str:

@@ -68,11 +68,11 @@ class Ring:
 
     def offer(self, sqe: Sqe) -> int:
         """put() for the ring's own thread, which knows that it is: 0 where the SQ is full, and nothing is submitted."""
-        if not self.queues.push(sqe.packed(user_data := self._serial + 1)):
+        if not self.queues.push(sqe.packed(self._serial + 1)):
             return 0
-        self._serial = user_data
-        (self.silent if sqe.flags & layout.IOSQE_CQE_SKIP_SUCCESS else self.in_flight)[user_data] = sqe
-        return user_data
+        self._serial += 1
+        (self.silent if sqe.flags & layout.IOSQE_CQE_SKIP_SUCCESS else self.in_flight)[self._serial] = sqe
+        return self._serial
 
     def submit(self) -> int:
         """One io_uring_enter(2) that submits and asks for nothing; how many were taken."""
@@ -94,9 +94,9 @@ class Ring:
     def take(self) -> list[tuple[int, int, int]]:
         """The same, as bare tuples: a name for each field costs as much as all else here."""
         self.check()
-        found, in_flight, more = self.queues.take_all(), self.in_flight, layout.CQE_F_MORE
+        found, in_flight = self.queues.take_all(), self.in_flight
         for user_data, _, flags in found:
-            if not flags & more and in_flight.pop(user_data, None) is None:
+            if not flags & layout.CQE_F_MORE and in_flight.pop(user_data, None) is None:
                 self.silent.pop(user_data, None)
         return found
 

@@ -20,13 +20,11 @@ from struct import Struct
 
 from iolab.kernel import io_uring_layout as layout
 from iolab.kernel.io_uring import Cqe, Ring
-from iolab.kernel.io_uring_layout import CQE_BUFFER_SHIFT
 from iolab.kernel.libc import system_call
 from iolab.kernel.pinned import Pinned
 
 MAX_BUFFERS = 32768
 _ENTRY = Struct("=QIH")  # struct io_uring_buf without its last two bytes
-_SIZE, _ENTRY_SIZE = layout.BUF.size, _ENTRY.size
 _STATUS, _REGISTER_PBUF_STATUS = Struct("=II32s"), 26  # struct io_uring_buf_status: buf_group, head, reserved
 _TAIL = 7  # in units of two bytes, of the first entry
 
@@ -62,7 +60,7 @@ class BufferRing:
     def lend(self, cqe: Cqe) -> memoryview:
         """What the operation has put into the buffer that its CQE names; until take_back()."""
         _, res, flags = cqe
-        number = flags >> CQE_BUFFER_SHIFT
+        number = flags >> layout.CQE_BUFFER_SHIFT
         begin = number * self.nbytes
         view = self._whole[begin : begin + res if res > 0 else begin]
         self._lent.append((number, view))
@@ -83,10 +81,9 @@ class BufferRing:
 
     def add(self, number: int) -> None:
         """Give that buffer back; the kernel sees it from the next publish() on."""
-        tail = self._tail
-        place = tail % self.count * _SIZE
-        self._entries[place : place + _ENTRY_SIZE] = self._records[number]
-        self._tail = (tail + 1) & 0xFFFF
+        place = self._tail % self.count * layout.BUF.size
+        self._entries[place : place + _ENTRY.size] = self._records[number]
+        self._tail = (self._tail + 1) & 0xFFFF
 
     def publish(self) -> None:
         """What was added is the kernel's from here on: one store, as of every tail."""

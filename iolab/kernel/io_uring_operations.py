@@ -13,7 +13,7 @@ An Sqe holds what the kernel will read or write (`pins`), Ring keeps it until th
 """
 
 from iolab.kernel import io_uring_layout as layout
-from iolab.kernel.io_uring_sqe import Sqe, sqe_of
+from iolab.kernel.io_uring_sqe import Sqe
 from iolab.kernel.pinned import Pinned
 
 SOCK_CLOEXEC, MSG_WAITALL, MSG_DONTWAIT = 0o2000000, 0x100, 0x40  # asm-generic/fcntl.h, linux/socket.h
@@ -79,7 +79,7 @@ def send(fd: int, data, msg_flags: int = MSG_WAITALL) -> Sqe:
 
 def send_at(fd: int, address: int, nbytes: int) -> Sqe:
     """The same from an address where the bytes stay by themselves (Outbox)."""
-    return sqe_of((layout.OP_SEND, fd, address, nbytes, 0, 0, 0, MSG_WAITALL, 0, ()))
+    return Sqe(layout.OP_SEND, fd, address, nbytes, 0, 0, 0, MSG_WAITALL)
 
 
 def accept(fd: int, flags: int = SOCK_CLOEXEC) -> Sqe:

@@ -11,7 +11,6 @@ For what is larger than a place, or finds none free, there is Pinned.
 """
 
 import mmap
-from collections.abc import Callable
 
 from iolab.kernel.pinned import Pinned
 
@@ -24,9 +23,7 @@ class Outbox:
     def __init__(self, count: int) -> None:
         self._memory = mmap.mmap(-1, count * PLACE_NBYTES)
         self._pin = Pinned(self._memory, writable=True)
-        self._first = self._pin.address
-        self._free = [self._first + number * PLACE_NBYTES for number in range(count)]
-        self.free: Callable[[int], None] = self._free.append  # the address: the kernel reads there no more
+        self._free = [self._pin.address + number * PLACE_NBYTES for number in range(count)]
 
     def copy_in(self, data: memoryview | bytes) -> int | None:
         """The address where `data` now lies; None where there is no place."""
@@ -34,6 +31,10 @@ class Outbox:
         if nbytes > PLACE_NBYTES or not self._free:
             return None
         address = self._free.pop()
-        begin = address - self._first
+        begin = address - self._pin.address
         self._memory[begin : begin + nbytes] = data
         return address
+
+    def free(self, address: int) -> None:
+        """The kernel reads there no more."""
+        self._free.append(address)

@@ -109,11 +109,11 @@ class Queues:
 
     def push(self, sqe: bytes) -> bool:
         """Write one SQE behind the last one; False where there is no room until the kernel takes some."""
-        words, entries = self._words, self.sq_entries
+        words = self._words
         tail = words[self._sq_tail]
-        if (tail - words[self._sq_head]) & _WRAP == entries:
+        if (tail - words[self._sq_head]) & _WRAP == self.sq_entries:
             return False
-        place = tail % entries * 64
+        place = tail % self.sq_entries * 64
         self._sqes[place : place + 64] = sqe
         if self._polled:  # a kernel thread that sees the new tail must find the SQE written
             self.fence()

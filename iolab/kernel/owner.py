@@ -22,18 +22,18 @@ _all: "WeakSet[Owner]" = WeakSet()
 class Owner:
     """Of `what`, for the messages."""
 
-    __slots__ = ("_what", "process", "thread", "user", "__weakref__")
+    __slots__ = ("_what", "process", "thread", "_may_use", "__weakref__")
 
     def __init__(self, what: str) -> None:
         self._what, self.process, self.thread = what, os.getpid(), get_ident()
-        self.user: int | None = self.thread
+        self._may_use: int | None = self.thread
         _all.add(self)
 
     def check(self) -> None:
         """RuntimeError for another thread or process, ValueError after close()."""
-        if get_ident() != self.user:
+        if get_ident() != self._may_use:
             self.check_process()
-            if self.user is None:
+            if self._may_use is None:
                 raise ValueError(f"{self._what} is closed")
             raise RuntimeError(f"{self._what} belongs to thread {self.thread}, this is thread {get_ident()}")
 
@@ -44,7 +44,7 @@ class Owner:
 
     def close(self) -> None:
         """From now on it is nobody's."""
-        self.user = None
+        self._may_use = None
 
 
 def _in_child() -> None:

@@ -47,7 +47,7 @@ class IoUringProcessor:
     ) -> None:
         if manner not in MANNERS:
             raise ValueError(f"manner must be one of {', '.join(MANNERS)}, not {manner!r}")
-        self._call, self._recorded, self._manner = call, call is not unrecorded, manner
+        self._call, self._manner = call, manner
         with call("io_uring_setup"):
             self._ring = Ring(entries, cq_entries, *_SET_UP[manner])
         self._requests, self._cancels = Requests(self._ring, pool), Cancels(self._ring)
@@ -129,7 +129,7 @@ class IoUringProcessor:
                 del operations[user_data]
             if operation.kind == SEND:
                 requests.over(operation)
-            elif self._recorded and result >= 0 and operation.kind in (RECEIVE, READ):
+            elif result >= 0 and operation.kind in (RECEIVE, READ):
                 self._call.completed(operation.fd, result)
             if result == _NO_SOCKET:
                 if operation.cancelled:  # not begun

@@ -80,12 +80,7 @@ class Books:
         if not more:
             self._in_flight.discard(operation)
         if kind == SEND and result == len(operation.buffer):  # the other usual case
-            owed = self._owed[operation.fd]
-            if owed.waiting or type(operation.token) is Together:
-                self._over(operation, result)
-            else:
-                owed.carrier = None
-                self._last(operation, operation.nbytes_before + result)
+            self._over(operation, result)
             return
         if kind == ACCEPT and result >= 0:
             self._accepted.append(result)

@@ -132,9 +132,7 @@ class CompletionQueue:
             raise ValueError(f"fd: descriptor {fd} is being closed")
 
     def _begin(self, kind: str, fd: int, token, buffer=b"", offset: int | None = None) -> Operation:
-        wrong = type(fd) is not int or not 0 <= fd < 1 << 31 or fd in self._books.closing
-        if wrong or threading.get_ident() != self._owner.user:
-            self._check_descriptor(fd)
+        self._check_descriptor(fd)
         operation = Operation(kind, fd, token, buffer, offset)
         self._books.begin(operation)
         return operation

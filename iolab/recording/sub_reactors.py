@@ -11,7 +11,9 @@ Two facts that surprise:
   connections the shares are uneven.
 
 "CPUs in use" is the servers' CPU time by the time of the clock: below one lock it is hardly more than one, whatever the
-machine has: the answers to "/" are in the one, not in the other. (A Python without the lock is another matter.) socket(7): SO_REUSEPORT.
+machine has: the answers to "/" are in the one, not in the other. (A Python without the lock is another matter.)
+
+socket(7): SO_REUSEPORT.
 """
 
 import sys
@@ -46,9 +48,8 @@ def sub_reactors(case: str) -> dict:
             hear_all(clients)
         wall_ns = monotonic_ns() - begin_ns
         reports = [child.finish() for child in children]
-    # Each connection has had ROUNDS answers, and the one to "/".
-    answers = [sum(number == 6 for number, *_ in loop) for report in reports for loop in report["loops"]]
-    shares = [count // (ROUNDS + 1) for count in answers]
+    loops = [loop for report in reports for loop in report["loops"]]
+    shares = [len({connection for number, connection, *_ in loop if number == 6}) for loop in loops]
     return {
         "case": case, "wall_ns": wall_ns, "cpu_ns": sum(report["cpu_ns"] for report in reports),
         "requests": CLIENTS * ROUNDS, "shares": shares,

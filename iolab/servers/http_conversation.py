@@ -16,7 +16,7 @@ from collections import deque
 from iolab.servers.http_messages import CLOSED, Continue, Event, HttpConnection
 from iolab.servers.http_refusal import refuse
 from iolab.servers.http_requests import Request
-from iolab.servers.http_responses import CLOSING, Response, encode
+from iolab.servers.http_responses import Response, encode, stays_open
 from iolab.servers.server_limits import APPLICATION, BODY, HEADER, IDLE, LINGERING, READER, USUAL, ServerLimits
 
 SLICE = 1 << 18  # bytes of a large response that go out at once: others wait, too
@@ -74,7 +74,7 @@ class Conversation:
         request, self._answering = self._answering, None
         request = request._replace(keep_alive=False) if self.ending and not self.asked else request
         data = encode(response, request)
-        if request.keep_alive and response.status not in CLOSING:  # stays_open(response, request)
+        if stays_open(response, request):
             self._put(data)
             if held_back := self._connection.answered():
                 self.asked += held_back

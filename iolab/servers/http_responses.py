@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 TEXT = "text/plain; charset=utf-8"
 RETRY_AFTER_S = 1
-CLOSING = frozenset((408, 413, 503))  # also where an application says so: it has had enough, for now or of this client
+_CLOSING = frozenset((408, 413, 503))  # also where an application says so: it has had enough, for now or of this client
 _BODILESS = frozenset((204, 304))
 _PHRASES = {413: "Content Too Large", 414: "URI Too Long"}  # RFC 9110; before Python 3.13 http has those of RFC 2616
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
@@ -52,7 +52,7 @@ def plain(status: int, text: str, *headers: tuple[str, str]) -> Response:
 
 def stays_open(response: Response, request) -> bool:
     """Whether another request may follow on this connection; encode says the same to the client."""
-    return request.keep_alive and response.status not in CLOSING
+    return request.keep_alive and response.status not in _CLOSING
 
 
 def encode(response: Response, request, date: str | None = None) -> bytes:
@@ -61,7 +61,7 @@ def encode(response: Response, request, date: str | None = None) -> bytes:
     ValueError for a status that HTTP does not have, and for a header that would break the message.
     """
     status, body, content_type, headers = response
-    open_ = request.keep_alive and status not in CLOSING
+    open_ = request.keep_alive and status not in _CLOSING
     head = _head(status, content_type, len(body), tuple(headers), open_, request.version, date or int(time()))
     return head if request.method == "HEAD" or status in _BODILESS else head + body
 

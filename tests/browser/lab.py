@@ -186,9 +186,9 @@ class OpenNotebook:
     def run_all(self) -> None:
         """Run every cell; returns when the last one is done."""
         self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        self.done()
+        self.until_done()
 
-    def done(self) -> None:
+    def until_done(self) -> None:
         """Wait until no cell waits; AssertionError names those that still do."""
         try:
             self.page.wait_for_function(NO_CELL_WAITS)
@@ -206,7 +206,7 @@ class OpenNotebook:
             number,
         )
         if wait:
-            self.done()
+            self.until_done()
 
     def tab_into(self, selector: str, key: str = "Tab") -> None:
         """Press Tab, or "Shift+Tab", until the focus is in what `selector` names."""

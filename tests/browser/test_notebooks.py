@@ -84,7 +84,7 @@ def runs(browser, lab, served, screenshots) -> dict[str, Seen]:
                 # The page does not return the promise: it would be waited for.
                 notebook.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
             path, notebook, begin = under_way[0]
-            notebook.done()
+            notebook.until_done()
             seconds = time.monotonic() - begin
             notebook.page.set_viewport_size({"width": 1280, "height": min(notebook.page.evaluate(HEIGHT), HIGHEST)})
             notebook.page.evaluate(TO_THE_TOP)

@@ -146,15 +146,16 @@ def test_the_wheel_magnifies_where_the_pointer_is(panel):
 
 
 def test_arrow_keys_go_from_edge_to_edge_and_say_stamps_and_evidence(panel):
-    panel.press(".plot", "Escape", "0", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight")
+    # By the least evidence wake-up and copy are one bar: two in all, and the view of the copy has but one of them.
+    least = panel.page.locator(".iolab-timeline rect.bar[data-state=handover]").count() > 0
+    panel.press(".plot", "Escape", "0" if least else "c", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight")
     said = [panel.text(".said")]
     for _ in range(3):
         panel.press(".plot", "ArrowRight")
         said.append(panel.text(".said"))
     assert len(set(said)) >= 3
     assert all(words.startswith("application thread, ") for words in said)
-    # By the least evidence there are two bars, asleep and handover, and nothing behind them.
-    assert all(re.search(r"from .*by .*; to .*Evidence: ", words) for words in said[:2]), said
+    assert all(re.search(r"from .*by .*; to .*Evidence: ", words) for words in said[: 2 if least else 3]), said
     panel.press(".plot", "ArrowUp")
     assert panel.text(".said").startswith("kernel: socket queue, ")
     panel.press(".plot", "ArrowDown", "0")

@@ -82,6 +82,8 @@ def test_each_step_stands_in_the_lane_of_its_thread():
 
 def test_the_title_is_the_finding():
     assert finding([REACTOR]) == "reactor (epoll): no steps 7 and 8, answered in 142 µs"
+    both = trace("reactor", "epoll", *REACTOR["requests"] * 2)
+    assert finding([both]) == "reactor (epoll): no steps 7 and 8, a answered in 142 µs"
     assert finding([REACTOR, PROACTOR]) == "reactor (epoll): no steps 7 and 8; proactor (linux-aio): all 8 steps"
     assert finding([SEVERAL]) == "reactor (epoll): b and c answered before a, which a worker had"
 
