@@ -4,6 +4,8 @@ import os
 import resource
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -59,9 +61,11 @@ def test_the_time_of_a_process_and_all_that_came_of_it(what, at_least_s):
 
 def test_who_sleeps_costs_nothing():
     with subprocess.Popen(["sleep", "60"]) as sleeping:
+        stat = Path(f"/proc/{sleeping.pid}/stat")
+        while stat.read_text().rpartition(") ")[2][0] != "S":  # it has not begun to sleep
+            time.sleep(0.001)
         first = cpu_time.tree_ns(sleeping.pid)
-        while first != (second := cpu_time.tree_ns(sleeping.pid)):  # until it has begun to sleep
-            first = second
+        time.sleep(0.05)
         assert cpu_time.tree_ns(sleeping.pid) == first
         sleeping.kill()
 
