@@ -22,7 +22,7 @@ LONGEST_S, COPY_WEIGHT = 40, 2.0  # all scenes together at normal speed; the car
 _NEWS = {
     "ready": "The telephone rings for {who}: you may read.",
     "signal": "The doorbell rings for {who}: you may read.",
-    "wake-up": "“It is here”: {who} is woken.",
+    "wake-up": "“It is here”: {who} is called.",
     "wake-up, awake": "“It is here”, for {who}.",
     "complete": "It is done: the bytes are in the buffer.",
 }
@@ -100,10 +100,10 @@ def _within(start: int, end: int, low: int, high: int) -> bool:
 
 
 def _heard(link: Link, start: int, end: int, last: bool) -> bool:
-    """A link is heard while it is under way; one that takes no time, in the scene that it begins, or in the last one."""
-    if link.from_ns < link.to_ns:
+    """A link is heard while it is under way; "it is done", and what takes no time, in the scene that it begins, or the last."""
+    if link.from_ns < link.to_ns and link.kind != "complete":
         return _within(link.from_ns, link.to_ns, start, end)
-    return link.from_ns == start or (last and link.from_ns == end)
+    return link.to_ns == start or (last and link.to_ns == end)
 
 
 def _person(timeline: Timeline, lane: str, spans: list[Span], carried: list[Carry], start: int, end: int):

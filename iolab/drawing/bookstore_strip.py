@@ -1,6 +1,6 @@
 """The scene for a page without a kernel: at most six frames of a run, drawn one below the other like a comic strip.
 
-    asks | sleeps | the publisher comes | is woken | carries | done           each with its moment, and its sentence
+    asks | sleeps | the publisher comes | is called | carries | done           each with its moment, and its sentence
 
 Which six: the first call, the longest wait, the arrival of the last bytes, the news of it, the longest carrying, the end.
 """

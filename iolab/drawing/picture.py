@@ -108,14 +108,11 @@ def label(picture: Picture, axes, low: float, high: float, middle: float, *choic
 def arrow(axes, kind: str, from_xy: tuple[float, float], to_xy: tuple[float, float]) -> None:
     """An arrow between two lanes in the look of its kind; `complete` has a second head."""
     style, line, _, _ = ARROWS[kind]
-    ends = [to_xy]
-    if kind == "complete":
-        ends.append((to_xy[0], to_xy[1] + (from_xy[1] - to_xy[1]) * 0.45))
-    for end in ends:
+    for points_back in (0, 5) if kind == "complete" else (0,):
         axes.annotate(
-            "", xy=end, xytext=from_xy, annotation_clip=True, zorder=5,
-            arrowprops={"arrowstyle": style, "linestyle": line, "linewidth": 1, "color": INK, "shrinkA": 0, "shrinkB": 0,
-                        "mutation_scale": 8},
+            "", xy=to_xy, xytext=from_xy, annotation_clip=True, zorder=5,
+            arrowprops={"arrowstyle": style, "linestyle": line, "linewidth": 1, "color": INK, "shrinkA": 0,
+                        "shrinkB": points_back, "mutation_scale": 8},
         )  # fmt: skip
 
 

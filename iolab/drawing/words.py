@@ -26,19 +26,20 @@ def size(nbytes: int) -> str:
 
 
 def waiting(timeline: Timeline) -> str:
-    """How the thread spent the wait: "slept 200 ms in read", "asked 83,412 times"."""
-    blocked, refused = {}, timeline.facts.get("refused", 0)
+    """How the thread spent the wait: "slept 200 ms in read", "asked 83,412 times in vain"."""
+    blocked, refused, slices = {}, timeline.facts.get("refused", 0), timeline.facts.get("work_slices")
     for span in timeline.lane(APPLICATION):
         if span.state == "blocked" and span.start.ns < timeline.done_ns:
             blocked[span.call] = blocked.get(span.call, 0) + span.duration_ns
-    if refused > 1 and not blocked.keys() - {"clock_nanosleep"}:
-        between = f", sleeping {duration(blocked['clock_nanosleep'])} in between" if blocked else ""
-        return f"asked {refused:,} times in vain{between}"
+    between = blocked.pop("clock_nanosleep", 0) if refused > 1 else 0
+    if refused > 1 and 2 * sum(blocked.values()) <= timeline.facts.get("wait_ns", 0):  # else it did sleep until then
+        work = f" between {slices:,} slices of work" if slices else ""
+        return f"asked {refused:,} times in vain{work}" + (f", sleeping {duration(between)} in between" if between else "")
     if blocked:
         longest = max(blocked, key=blocked.get)
         return f"slept {duration(sum(blocked.values()))} in {longest}"
-    if timeline.facts.get("work_slices"):
-        return f"did {timeline.facts['work_slices']:,} slices of other work"
+    if slices:
+        return f"did {slices:,} slices of other work"
     return "never had to wait"
 
 

@@ -87,7 +87,6 @@ def _stamps(stream) -> list[dict]:
     """Every stamp that says when the last byte was ready, the best one and the others."""
     last = [sent for sent in stream.sends if sent.nbytes][-1:]
     stamps = [["sender's bracket", sent.after_ns, sent.before_ns, sent.after_ns] for sent in last]
-    if stream.received:
-        one = stream.received
+    for one in filter(None, (stream.received, stream.traced)):
         stamps.append([one.source, one.ns, one.earliest_ns, one.latest_ns])
     return [dict(zip(("source", "ns", "earliest_ns", "latest_ns"), stamp, strict=True)) for stamp in stamps]

@@ -145,6 +145,8 @@ def test_by_trace_points_asleep_runnable_and_copy_are_separate_and_the_copier_is
     copies = [span for span in timeline.spans if span.state == "copy"]
     assert sum(span.nbytes or 0 for span in copies) == 1 << 20
     assert all("trace point" in span.evidence for span in copies)
+    assert max(span.end.ns for span in timeline.lane("kernel")) == max(span.end.ns for span in copies)
+    assert [link.from_ns for link in timeline.links if link.kind == "complete"] == [copies[-1].end.ns]
     assert ({span.lane for span in copies} == {APPLICATION}) == (model not in HELPED)
     if model.NAME != "nonblocking":
         assert {"blocked", "runnable"} <= {span.state for span in timeline.spans}
