@@ -4,7 +4,8 @@
     /proc/self/fdinfo/RINGFD  SqHead: 2  SqTail: 3  CqHead: 0  CqTail: 1      and the polls that are armed
 
 Two facts that surprise:
-* epoll adds EPOLLERR and EPOLLHUP to whatever is asked for: events 0x19 is IN, ERR, HUP. Nobody can switch them off.
+* epoll adds EPOLLERR and EPOLLHUP to whatever is asked for: events 0x19 is IN, ERR, HUP. Nobody can leave them out; only
+  an EPOLLONESHOT that has fired is silent altogether, until it is armed again.
 * The *ready list* of an epoll is nowhere to be read. Only epoll_wait(2) shows it, by working it off. What can be asked
   without touching it is each descriptor itself, by poll(2).
 
@@ -17,6 +18,7 @@ from typing import NamedTuple
 
 EVENTS = {0x1: "IN", 0x4: "OUT", 0x8: "ERR", 0x10: "HUP"}
 ALWAYS = 0x8 | 0x10
+OF_POLL = 0xFFFF  # the bits that poll(2) knows, too; above it are manners: EPOLLET, EPOLLONESHOT
 _INTEREST = re.compile(r"tfd:\s*(\d+) events:\s*([0-9a-f]+)")
 _POSITION = re.compile(r"^(SqHead|SqTail|CqHead|CqTail):\s*(\d+)$", re.MULTILINE)
 _POLL = re.compile(r"^\s*op=(\d+), task_works=", re.MULTILINE)
@@ -38,7 +40,7 @@ def _info(fd: int) -> str:
 
 
 def interest_list(epoll_fd: int) -> list[tuple[int, int]]:
-    """Pairs (descriptor, events asked for) in ascending order. OSError where there is no such descriptor, or no /proc."""
+    """Pairs (descriptor, events asked for, manners with them) in ascending order. OSError where there is no such descriptor, or no /proc."""
     found = [(int(fd), int(events, 16) & ~ALWAYS) for fd, events in _INTEREST.findall(_info(epoll_fd))]
     return sorted(found)
 
@@ -55,10 +57,10 @@ def ring_info(ring_fd: int) -> RingInfo | None:
 
 def ready_by_poll(interests: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Of pairs as interest_list gives them those that are ready now, each asked by poll(2), which changes nothing."""
-    poll = select.poll()
-    for fd, events in interests:
+    poll, armed = select.poll(), {fd: events & OF_POLL for fd, events in interests if events & OF_POLL}
+    for fd, events in armed.items():
         poll.register(fd, events)
-    return sorted(poll.poll(0)) if interests else []
+    return sorted(poll.poll(0)) if armed else []
 
 
 def words(events: int) -> str:

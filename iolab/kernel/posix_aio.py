@@ -27,19 +27,17 @@ from iolab.kernel.posix_aio_layout import unavailable as unavailable  # why ther
 def aio_init(threads: int, idle_s: int = 0) -> bool:
     """At most so many helper threads, which end when idle for `idle_s` seconds (0: glibc's 1). aio_init(3)
 
-    False when it comes too late: glibc reads it before the first request only. OSError (ENOSYS) where the C library
-    has no such function: musl, which has a thread for each request.
+    False when it comes too late for that: glibc reads the number before the first request only; the idle time counts
+    at any time. OSError (ENOSYS) where the C library has no such function: musl, which has a thread for each request.
     """
     if threads < 1 or idle_s < 0:
         raise ValueError(f"threads must be at least 1 and idle_s at least 0, not {threads} and {idle_s}")
     refuse_after_fork()
     if not hasattr(library(), "aio_init"):
         raise OSError(ENOSYS, os.strerror(ENOSYS), "aio_init")
-    if begun():
-        return False
     library().aio_init.restype = None
     library().aio_init(ctypes.byref(Aioinit(aio_threads=threads, aio_idle_time=idle_s)))
-    return True
+    return not begun()
 
 
 def _begin(name: str, block: ControlBlock, *arguments: int) -> None:

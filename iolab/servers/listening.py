@@ -7,7 +7,7 @@
 Two facts that surprise:
 * A client is connected before the server has called accept, or while the server is busy with something else. How many
   may wait is the backlog, cut to net.core.somaxconn without a word (listen(2)); a SYN beyond it is dropped, and the
-  client tries again after a second, then two, then four.
+  client tries again a second later, and again, by and by more rarely.
 * With SO_REUSEPORT several sockets listen on one port, and the kernel deals connections out by a hash of the addresses:
   one process that is slow gets as many as its fellows. What it was dealt and has not accepted is lost with its socket.
 

@@ -81,6 +81,18 @@ tell([seen, 0.5 < time.monotonic() - start])
     assert in_a_process(program) == [1, True]
 
 
+def test_the_idle_time_counts_even_after_the_first_request():
+    program = f"""
+{READS.format(count=1)}
+in_time = aio_init(threads=5, idle_s=4)
+os.write(pipes[0][1], b"x")
+until(lambda: is_over(reads[0]))
+time.sleep(2.5)
+tell([in_time, len(other_threads())])
+"""
+    assert in_a_process(program) == [False, 1]
+
+
 def test_a_helper_thread_blocks_every_signal_that_can_be_blocked():
     program = """
 until(lambda: asleep_in_read(1))

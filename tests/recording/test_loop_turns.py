@@ -219,6 +219,22 @@ def test_the_interest_list_is_what_was_registered():
     assert info.words(0) == "-"
 
 
+def test_a_one_shot_that_has_fired_is_not_ready_whatever_happens():
+    import select
+
+    with select.epoll() as epoll:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            epoll.register(ours, select.EPOLLIN | select.EPOLLET | select.EPOLLONESHOT)
+            theirs.send(b"x")
+            assert info.ready_by_poll(info.interest_list(epoll.fileno())) == [(ours.fileno(), select.EPOLLIN)]
+            assert epoll.poll(0) == [(ours.fileno(), select.EPOLLIN)]
+            theirs.close()
+            assert info.ready_by_poll(info.interest_list(epoll.fileno())) == epoll.poll(0) == []
+            epoll.modify(ours, select.EPOLLIN | select.EPOLLONESHOT)
+            assert info.ready_by_poll(info.interest_list(epoll.fileno())) == epoll.poll(0) != []
+
+
 def test_a_descriptor_that_is_no_ring_tells_nothing_of_one():
     with open(os.devnull, encoding="ascii") as file:
         assert info.ring_info(file.fileno()) is None
