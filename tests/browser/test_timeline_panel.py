@@ -116,14 +116,17 @@ def test_each_control_begins_a_real_run_by_keyboard(panel):
 
 def test_keys_magnify_from_the_whole_run_to_nanoseconds(panel):
     panel.press(".plot", "0")
-    assert panel.wide_ns > 15e6
+    whole_ns = panel.wide_ns
+    assert whole_ns > 15e6
     panel.press(".plot", "c")
-    assert panel.wide_ns < 15e6
-    assert "microseconds" in panel.text("svg .unit")
+    assert panel.wide_ns < whole_ns  # by how much, is the scheduler's whim: the thread may wait for a CPU
     panel.press(".plot", *["+"] * 30)
     assert panel.wide_ns == 20
     panel.press(".plot", "PageDown", "-")
     assert panel.wide_ns == 40
+    panel.press(".plot", *["-"] * 14)
+    assert panel.wide_ns == 40 << 14
+    assert "microseconds" in panel.text("svg .unit")
     panel.press(".plot", "0")
     assert "milliseconds" in panel.text("svg .unit")
 
