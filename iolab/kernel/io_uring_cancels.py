@@ -1,7 +1,7 @@
 """Asking io_uring to end operations, until they have ended: a request of its own, with an answer of its own.
 
     put(cancel(7)) ── CQE: 0          ended; 7's own CQE says -ECANCELED, before or after this one
-                   ── CQE: -ENOENT    it is over, or nobody knows it
+                   ── CQE: -ENOENT    it is over, or a device is busy with it, or nobody knows it
                    ── CQE: -EALREADY  a worker runs it and was interrupted ── 20 ms later: still there? ask again
 
 Two facts that surprise:
@@ -14,7 +14,8 @@ io_uring_cancelation(7), io_uring_prep_cancel(3).
 
 import errno
 
-from iolab.kernel.io_uring import CANCEL_AGAIN_S, Ring
+from iolab.kernel.io_uring import Ring
+from iolab.kernel.io_uring_closing import CANCEL_AGAIN_S
 from iolab.kernel.io_uring_operations import cancel
 
 

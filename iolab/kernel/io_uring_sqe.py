@@ -58,5 +58,5 @@ def by_worker(sqe: Sqe) -> Sqe:
 
 
 def silent(sqe: Sqe) -> Sqe:
-    """IOSQE_CQE_SKIP_SUCCESS: only a failure completes. So nobody learns when its buffer is free again."""
+    """IOSQE_CQE_SKIP_SUCCESS: only a failure completes. So nobody learns when its buffer is free: it never is."""
     return sqe._replace(flags=sqe.flags | layout.IOSQE_CQE_SKIP_SUCCESS)

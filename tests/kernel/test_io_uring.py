@@ -1,6 +1,7 @@
 """The ring itself: set-up, queues, waiting, and that what the kernel may write to is still there when it does."""
 
 import errno
+import mmap
 import os
 import select
 import signal
@@ -12,12 +13,12 @@ import time
 
 import pytest
 
+from iolab.kernel import io_uring_closing, io_uring_setup
 from iolab.kernel import io_uring_layout as layout
 from iolab.kernel import io_uring_operations as op
-from iolab.kernel import io_uring_setup
 from iolab.kernel.io_uring import NEWEST, Ring, unavailable
 from iolab.kernel.io_uring_queues import Queues
-from iolab.kernel.io_uring_sqe import by_worker, silent
+from iolab.kernel.io_uring_sqe import by_worker, linked, silent
 from iolab.kernel.io_uring_wake_up import WakeUp
 from iolab.kernel.libc import system_call
 from tests.kernel.rings import (
@@ -449,6 +450,68 @@ def test_close_ends_what_a_worker_sleeps_in_and_what_would_never_tell(manner):
         assert ring.in_flight == ring.silent == {}
         pipe.write(b"data")
         assert os.read(reader, 4) == b"data"
+
+
+def test_after_close_no_device_writes_to_the_buffer_any_more(tmp_path):
+    (tmp_path / "file").write_bytes(b"x" * (128 << 20))
+    try:
+        fd = os.open(tmp_path / "file", os.O_RDONLY | os.O_DIRECT)
+    except OSError as error:  # EINVAL: a file system in memory
+        pytest.skip(str(error))
+    try:
+        for _ in range(8):
+            os.fsync(fd)
+            buffer = mmap.mmap(-1, 128 << 20)
+            ring = Ring()
+            ring.put(op.read(fd, buffer, 0))  # submitted to the device by this thread: a cancel does not find it
+            ring.enter()
+            ring.close()
+            at_close = buffer[:: 1 << 20]
+            assert result_of_reading_it_again(fd) == b"x" * 4096  # the device does one thing after the other, as a rule
+            assert buffer[:: 1 << 20] == at_close
+    finally:
+        os.close(fd)
+
+
+def result_of_reading_it_again(fd):
+    buffer = mmap.mmap(-1, 4096)
+    os.preadv(fd, [buffer], (128 << 20) - 4096)
+    return buffer[:]
+
+
+def test_what_cannot_be_cancelled_in_time_keeps_its_buffer_and_the_ring_is_closed(monkeypatch):
+    monkeypatch.setattr(io_uring_closing, "LAST_S", 0)
+    with unix_pair() as (ours, _), nothing_left_behind():
+        ring, buffer = Ring(), bytearray(4)
+        ring.put(op.read(ours.fileno(), buffer))
+        ring.enter()
+        ring.close()
+        with pytest.raises(BufferError):
+            buffer.extend(b"more")
+
+
+def test_a_silent_operation_keeps_its_buffer_since_nobody_knows_when_it_is_over():
+    with unix_pair() as (ours, peer), nothing_left_behind():
+        ring, buffer = Ring(), bytearray(b"data")
+        ring.put(silent(op.send(ours.fileno(), buffer)))
+        ring.enter()
+        ring.close()
+        assert peer.recv(4) == b"data"
+        with pytest.raises(BufferError):
+            buffer.extend(b"more")
+
+
+def test_what_is_linked_behind_a_silent_one_that_fails_does_not_keep_close_waiting():
+    with unix_pair() as (ours, peer):
+        peer.close()
+        ring = Ring()
+        ring.put(linked(silent(op.send(ours.fileno(), b"data"))))
+        ring.put(linked(op.nop()))
+        ring.put(op.nop())
+        assert [cqe.res for cqe in ring.wait(3, 0.05)] == [-errno.EPIPE]  # and no more
+        start = time.monotonic()
+        ring.close()
+        assert time.monotonic() - start < io_uring_closing.LAST_S
 
 
 def test_closing_the_rings_descriptor_alone_leaves_its_operations_alive():
