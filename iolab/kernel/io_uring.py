@@ -136,6 +136,7 @@ class Ring:
 
     def __del__(self) -> None:
         if not self._closed:
-            warnings.warn(f"a ring was never closed: descriptor {self.fd}", ResourceWarning, stacklevel=2)
             idle = not (self.in_flight or self.silent or self.registered)
             self.queues.close() if idle else keep_for_ever(self)
+            # Last: with -W error it raises.
+            warnings.warn(f"a ring was never closed: descriptor {self.fd}", ResourceWarning, stacklevel=2)

@@ -596,6 +596,33 @@ def test_memory_that_the_program_has_forgotten_is_still_the_kernels(set_up, drop
     assert ("ResourceWarning: a ring was never closed" in run.stderr) == (dropped == "ring")
 
 
+FORGOTTEN = """
+import os, socket
+from iolab.kernel import io_uring_operations as op
+from iolab.kernel.io_uring import Ring
+
+class Buffer(bytearray):
+    def __del__(self, write=os.write):
+        write(1, b"freed")
+
+ours, peer = socket.socketpair()
+ring = Ring()
+ring.put(op.recv(ours.fileno(), Buffer(4)))
+ring.enter()
+"""
+
+
+@pytest.mark.parametrize("ending", ["", "del ring"], ids=["at-the-end", "before"])
+@pytest.mark.parametrize("warning", ["default", "error"])
+def test_a_buffer_in_flight_of_a_forgotten_ring_outlives_the_interpreter(warning, ending):
+    run = subprocess.run(
+        [sys.executable, "-W", warning, "-c", FORGOTTEN + ending], capture_output=True, text=True, timeout=60
+    )
+    assert (run.returncode, run.stdout) == (0, "")
+    if ending:  # at its end the interpreter warns no more
+        assert "ResourceWarning: a ring was never closed" in run.stderr
+
+
 def test_a_ring_that_is_dropped_idle_gives_its_descriptors_back_and_warns():
     with nothing_left_behind():
         rings = [Ring()]
