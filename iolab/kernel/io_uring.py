@@ -16,6 +16,7 @@ io_uring(7), io_uring_cancelation(7).
 import errno
 import os
 import warnings
+from collections import deque
 from time import monotonic
 from typing import NamedTuple
 
@@ -53,6 +54,7 @@ class Ring:
         self.queues, self._enter, self._closed = Queues(set_up), Enter(self.fd, self.flags), False
         self.in_flight: dict[int, Sqe] = {}  # by user_data, until the last CQE
         self.silent: dict[int, Sqe] = {}  # those that complete only if they fail
+        self.taken: deque[tuple[int, int, int]] = deque()  # out of the CQ, and nobody has been told yet
         self.registered: list[object] = []  # buffer rings: the kernel chooses from them, so they live as long
 
     def put(self, sqe: Sqe) -> int:
@@ -86,16 +88,22 @@ class Ring:
 
     def completions(self) -> list[Cqe]:
         """The CQEs that are there, without any system call."""
-        return [Cqe(*fields) for fields in self.take()]
+        found, self.taken = [Cqe(*fields) for fields in self.take()], deque()
+        return found
 
-    def take(self) -> list[tuple[int, int, int]]:
-        """The same, as bare tuples: a name for each field costs as much as all else here."""
+    def take(self) -> deque[tuple[int, int, int]]:
+        """The same, as bare tuples: a name for each field costs as much as all else here.
+
+        It is `taken` itself. Whoever works them off removes each when it is done with it: what a handler of a signal
+        leaves there by raising comes again, before the others.
+        """
         self.check()
-        found, in_flight = self.queues.take_all(), self.in_flight
-        for user_data, _, flags in found:
+        taken, in_flight = self.taken, self.in_flight
+        self.queues.take_all(taken)
+        for user_data, _, flags in taken:
             if not flags & layout.CQE_F_MORE and in_flight.pop(user_data, None) is None:
                 self._has_failed(user_data)
-        return found
+        return taken
 
     def _has_failed(self, user_data: int) -> None:
         """A silent one: what is linked behind it ends with it, and without a CQE, whether silent or not."""
@@ -107,13 +115,13 @@ class Ring:
 
     def wait(self, min_complete: int = 1, timeout: float | None = None) -> list[Cqe]:
         """Submit and sleep until so many have come, or fewer when `timeout` seconds are over; whatever else is there."""
-        found, deadline = [], None if timeout is None else monotonic() + timeout
+        deadline = None if timeout is None else monotonic() + timeout
         while True:
             left = None if deadline is None else max(0.0, deadline - monotonic())
-            self.enter(0 if left == 0 else max(0, min_complete - len(found)), left)
-            found += self.completions()
-            if not self.queues.overflown and (len(found) >= min_complete or left == 0):
-                return found
+            self.enter(0 if left == 0 else max(0, min_complete - len(self.taken)), left)
+            self.take()
+            if not self.queues.overflown and (len(self.taken) >= min_complete or left == 0):
+                return self.completions()
 
     def close(self) -> None:
         """Cancel everything, reap until nothing is in flight, then unmap and close; again is harmless.
