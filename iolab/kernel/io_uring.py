@@ -61,7 +61,7 @@ class Ring:
         """Queue one operation, to be submitted by the next enter(); its user_data. A full SQ is submitted first."""
         self.check()
         while not (user_data := self.offer(sqe)):
-            if not self._enter.make_room(self.queues.unsubmitted):
+            if not self._enter.make_room(self.queues.unsubmitted) and self.queues.full:
                 raise BlockingIOError(errno.EAGAIN, "the submission queue stays full", "io_uring_enter")
         return user_data
 

@@ -243,6 +243,21 @@ def test_one_shot_operations_are_not_lost_when_the_cq_is_full(set_up):
         assert ring.in_flight == {}
 
 
+def test_a_poller_that_makes_room_meanwhile_is_no_full_queue(monkeypatch):
+    with open_ring("sqpoll", entries=4) as ring:
+        unsubmitted = Queues.unsubmitted.fget
+
+        def looked_at_late(queues):
+            deadline = time.monotonic() + LIMIT_S
+            while unsubmitted(queues) and time.monotonic() < deadline:
+                ring._enter.submit(0)  # and so wake it
+            return unsubmitted(queues)
+
+        monkeypatch.setattr(Queues, "unsubmitted", property(looked_at_late))
+        asked = [ring.put(op.nop()) for _ in range(50)]
+        assert sorted(cqe.user_data for cqe in completed(ring, 50)) == asked
+
+
 def test_serial_numbers_are_never_used_again():
     with open_ring(entries=8) as ring:
         seen = []
