@@ -9,7 +9,7 @@ Two facts that surprise:
 * To look whether something is over takes no system call: a CQE appears in shared memory. Not so with DEFER_TASKRUN,
   where nothing is completed until this thread enters the kernel, and not with SQPOLL, which must be kept awake.
 
-io_uring(7), io_uring_enter(2); Linux 5.11 for reads, 6.0 for receive.
+io_uring(7), io_uring_enter(2); Linux 5.11 for reads, 5.19 for accept, 6.0 for receive, 6.1 for DEFER_TASKRUN.
 """
 
 import errno
@@ -30,8 +30,8 @@ from iolab.models.reads import Work
 
 NAME = "io-uring"
 DEFAULT, DEFER_TASKRUN, ASYNC, SQPOLL = MANNERS = "default", "defer-taskrun", "async", "sqpoll"
-_DEFERRED = layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN
-_SET_UP = {DEFAULT: (0, 0), DEFER_TASKRUN: (_DEFERRED, NEWEST), ASYNC: (0, 0), SQPOLL: (layout.SETUP_SQPOLL, 0)}
+DEFERRED = layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN
+_SET_UP = {DEFAULT: (0, 0), DEFER_TASKRUN: (DEFERRED, NEWEST), ASYNC: (0, 0), SQPOLL: (layout.SETUP_SQPOLL, 0)}
 CQE_F_BUFFER, CQE_F_MORE, _NO_SOCKET = layout.CQE_F_BUFFER, layout.CQE_F_MORE, -errno.ENOTSOCK
 POOL = (64, 1 << 14)  # buffers for what is received, and the bytes of each
 
