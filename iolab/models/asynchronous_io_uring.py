@@ -7,7 +7,7 @@ Two facts that surprise:
 * "The kernel copies" does not say on whose time. With default flags and with DEFER_TASKRUN it is this very thread's,
   inside the call, or interrupted in its own work. IOSQE_ASYNC gives it to a worker (iou-wrk-PID), SQPOLL to a poller.
 * To look whether something is over takes no system call: a CQE appears in shared memory. Not so with DEFER_TASKRUN,
-  where nothing is completed until this thread enters the kernel, and not with SQPOLL, which must be kept awake.
+  where nothing is completed until this thread enters the kernel. With SQPOLL only new SQEs need the poller awake.
 
 io_uring(7), io_uring_enter(2); Linux 5.11 for reads, 5.19 for accept, 6.0 for receive, 6.1 for DEFER_TASKRUN.
 """
@@ -78,7 +78,7 @@ class IoUringProcessor:
         ring, received, events = self._ring, self._requests.received, self._found
         if received and not (events or ring.taken):  # else a handler has raised, and nobody has seen what was lent
             received.take_back()
-        must_enter = ring.queues.must_enter or self._cancels.running or self._manner in (DEFER_TASKRUN, SQPOLL)
+        must_enter = ring.queues.must_enter or self._cancels.running or self._manner == DEFER_TASKRUN
         if over := timeout == 0 and not must_enter:  # no call: what is over shows in shared memory
             self._take()
         deadline = None if timeout is None else monotonic() + timeout

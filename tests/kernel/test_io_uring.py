@@ -207,6 +207,31 @@ ring.close()
     assert own_calls(program) == []
 
 
+def test_with_sqpoll_a_completion_wakes_the_poller_that_sleeps_and_appears_without_any_call():
+    with open_ring("sqpoll", sq_thread_idle_ms=1) as ring, unix_pair() as (ours, peer):
+        buffer = bytearray(4)
+        ring.put(op.recv(ours.fileno(), buffer))
+        ring.submit()
+        assert eventually(lambda: not ring.queues.unsubmitted and asleep(ring))
+        peer.send(b"data")
+        assert eventually(lambda: ring.queues.ready)
+        assert buffer == b"data"
+
+
+def asleep(ring) -> bool:
+    """The poller: the kernel says so, where a new SQE would have to wake it."""
+    return bool(ring.queues._words[ring.queues._sq_flags] & layout.SQ_NEED_WAKEUP)
+
+
+def eventually(happens, limit_s=LIMIT_S) -> bool:
+    """Looked at again and again, without a call on the ring."""
+    deadline = time.monotonic() + limit_s
+    while not happens():
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
 def test_with_defer_taskrun_a_completion_appears_only_by_enter_with_getevents():
     with open_ring("newest") as ring, unix_pair() as (ours, peer):
         if not ring.flags & layout.SETUP_DEFER_TASKRUN:

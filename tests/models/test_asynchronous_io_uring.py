@@ -15,7 +15,7 @@ import pytest
 
 from iolab.calls import COMPLETION
 from iolab.models.asynchronous_io_uring import POOL, IoUringProcessor, read_into, read_many, unavailable
-from iolab.models.completion import RECEIVE, SEND, Operation
+from iolab.models.completion import READ, RECEIVE, SEND, Operation
 from iolab.models.completion_queue import CompletionQueue
 from iolab.models.io_uring_requests import PLACES
 from iolab.recorder import Recorder
@@ -80,6 +80,25 @@ def test_who_has_other_work_learns_of_the_completion_without_a_call(manner):
         assert len(slices) >= 50
         assert calls_of(recorder) == ["io_uring_setup", "io_uring_enter", COMPLETION]
         assert [call.completed for call in recorder.calls()] == [(), (), ((stream.fd, 4),)]
+
+
+def test_with_sqpoll_a_look_takes_a_call_only_until_the_poller_has_what_was_put():
+    recorder = Recorder()
+    with nothing_left_behind(), open_stream("socketpair") as stream, ExitStack() as stack:
+        processor = IoUringProcessor(recorder, "sqpoll")
+        stack.callback(processor.close)
+        processor.start(Operation(READ, stream.fd, None, memoryview(bytearray(4)), None))
+        deadline = monotonic() + LIMIT_S
+        while processor._ring.queues.unsubmitted and monotonic() < deadline:
+            assert processor.wait(0) == []
+        before = calls_of(recorder).count("io_uring_enter")
+        for _ in range(100):
+            assert processor.wait(0) == []
+        stream.send(b"data")
+        while not (events := processor.wait(0)) and monotonic() < deadline:
+            pass
+        assert [event.result for event in events] == [4]
+        assert calls_of(recorder).count("io_uring_enter") == before
 
 
 PROGRAM = """
