@@ -16,21 +16,19 @@ io_uring(7), io_uring_cancelation(7).
 import errno
 import os
 import warnings
-from contextlib import suppress
+from collections import deque
 from time import monotonic
 from typing import NamedTuple
 
 from iolab.kernel import io_uring_layout as layout
+from iolab.kernel.io_uring_closing import cancel_all, keep_for_ever
 from iolab.kernel.io_uring_enter import Enter
-from iolab.kernel.io_uring_operations import cancel
 from iolab.kernel.io_uring_queues import Queues
 from iolab.kernel.io_uring_setup import NEWEST, io_uring_setup, unavailable
 from iolab.kernel.io_uring_sqe import Sqe
 from iolab.kernel.owner import Owner
 
 __all__ = ["NEWEST", "Cqe", "Ring", "unavailable"]
-CANCEL_AGAIN_S = 0.02  # -EALREADY: it runs, and is asked again
-_kept_for_ever: list = []  # of rings that were dropped without close() while the kernel could still write
 
 
 class Cqe(NamedTuple):
@@ -56,13 +54,14 @@ class Ring:
         self.queues, self._enter, self._closed = Queues(set_up), Enter(self.fd, self.flags), False
         self.in_flight: dict[int, Sqe] = {}  # by user_data, until the last CQE
         self.silent: dict[int, Sqe] = {}  # those that complete only if they fail
+        self.taken: deque[tuple[int, int, int]] = deque()  # out of the CQ, and nobody has been told yet
         self.registered: list[object] = []  # buffer rings: the kernel chooses from them, so they live as long
 
     def put(self, sqe: Sqe) -> int:
         """Queue one operation, to be submitted by the next enter(); its user_data. A full SQ is submitted first."""
         self.check()
         while not (user_data := self.offer(sqe)):
-            if not self._enter.make_room(self.queues.unsubmitted):
+            if not self._enter.make_room(self.queues.unsubmitted) and self.queues.full:
                 raise BlockingIOError(errno.EAGAIN, "the submission queue stays full", "io_uring_enter")
         return user_data
 
@@ -89,62 +88,63 @@ class Ring:
 
     def completions(self) -> list[Cqe]:
         """The CQEs that are there, without any system call."""
-        return [Cqe(*fields) for fields in self.take()]
-
-    def take(self) -> list[tuple[int, int, int]]:
-        """The same, as bare tuples: a name for each field costs as much as all else here."""
-        self.check()
-        found, in_flight = self.queues.take_all(), self.in_flight
-        for user_data, _, flags in found:
-            if not flags & layout.CQE_F_MORE and in_flight.pop(user_data, None) is None:
-                self.silent.pop(user_data, None)
+        found, self.taken = [Cqe(*fields) for fields in self.take()], deque()
         return found
+
+    def take(self) -> deque[tuple[int, int, int]]:
+        """The same, as bare tuples: a name for each field costs as much as all else here.
+
+        It is `taken` itself. Whoever works them off removes each when it is done with it: what a handler of a signal
+        leaves there by raising comes again, before the others.
+        """
+        self.check()
+        taken, in_flight = self.taken, self.in_flight
+        self.queues.take_all(taken)
+        for user_data, _, flags in taken:
+            if not flags & layout.CQE_F_MORE and in_flight.pop(user_data, None) is None:
+                self._has_failed(user_data)
+        return taken
+
+    def _has_failed(self, user_data: int) -> None:
+        """A silent one: what is linked behind it ends with it, and without a CQE, whether silent or not."""
+        sqe = self.silent.pop(user_data, None)
+        while sqe and sqe.flags & layout.IOSQE_IO_LINK:
+            user_data += 1
+            sqe = self.in_flight.pop(user_data, None) or self.silent.get(user_data)
+            self.silent.update({user_data: sqe} if sqe else {})
 
     def wait(self, min_complete: int = 1, timeout: float | None = None) -> list[Cqe]:
         """Submit and sleep until so many have come, or fewer when `timeout` seconds are over; whatever else is there."""
-        found, deadline = [], None if timeout is None else monotonic() + timeout
+        deadline = None if timeout is None else monotonic() + timeout
         while True:
             left = None if deadline is None else max(0.0, deadline - monotonic())
-            self.enter(0 if left == 0 else max(0, min_complete - len(found)), left)
-            found += self.completions()
-            if not self.queues.overflown and (len(found) >= min_complete or left == 0):
-                return found
+            self.enter(0 if left == 0 else max(0, min_complete - len(self.taken)), left)
+            self.take()
+            if not self.queues.overflown and (len(self.taken) >= min_complete or left == 0):
+                return self.completions()
 
     def close(self) -> None:
         """Cancel everything, reap until nothing is in flight, then unmap and close; again is harmless.
 
-        In a forked child it gives back the child's copies alone, the ring goes on in its parent.
+        What cannot be cancelled keeps its buffer, for ever (io_uring_closing). In a forked child it gives back the
+        child's copies alone, the ring goes on in its parent.
         """
         if self._closed:
             return
-        if os.getpid() == self._owner.process:
+        if ours := os.getpid() == self._owner.process:
             self.check()
-            while self.in_flight or self.silent:
-                self._cancel_all()
+            cancel_all(self)
         self._closed = True
+        if ours and (self.in_flight or self.silent):
+            keep_for_ever(self)
+        else:
+            self.registered.clear()
         self._owner.close()
         self.queues.close()
-        self.registered.clear()
-
-    def _cancel_all(self) -> None:
-        asked = {self.put(cancel(serial)): serial for serial in (*self.in_flight, *self.silent)}
-        accepts = {serial for serial, sqe in self.in_flight.items() if sqe.opcode == layout.OP_ACCEPT}
-        unknown, timeout = [], None  # every cancel is answered; what it has ended, soon after or before
-        while (self.in_flight or self.silent) and (found := self.wait(1, timeout)):
-            for cqe in found:
-                if cqe.user_data in asked and cqe.res == -errno.ENOENT:
-                    unknown.append(asked[cqe.user_data])
-                if cqe.user_data in accepts and cqe.res >= 0:  # a connection that nobody will ever know of
-                    with suppress(OSError):
-                        os.close(cqe.res)
-            if not self.in_flight.keys() & asked.keys():
-                timeout = CANCEL_AGAIN_S
-        for serial in unknown:  # the kernel has it no more, and all that it had to say is read
-            self.in_flight.pop(serial, None)
-            self.silent.pop(serial, None)
 
     def __del__(self) -> None:
         if not self._closed:
-            warnings.warn(f"a ring was never closed: descriptor {self.fd}", ResourceWarning, stacklevel=2)
             idle = not (self.in_flight or self.silent or self.registered)
-            self.queues.close() if idle else _kept_for_ever.append(self)
+            self.queues.close() if idle else keep_for_ever(self)
+            # Last: with -W error it raises.
+            warnings.warn(f"a ring was never closed: descriptor {self.fd}", ResourceWarning, stacklevel=2)

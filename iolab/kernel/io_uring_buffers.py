@@ -15,7 +15,6 @@ written in its first 14 bytes only. io_uring_register(2): IORING_REGISTER_PBUF_R
 import ctypes
 import errno
 import mmap
-from collections import deque
 from struct import Struct
 
 from iolab.kernel import io_uring_layout as layout
@@ -47,7 +46,7 @@ class BufferRing:
         self._halves = memoryview(self._entries).cast("H")
         self._whole = memoryview(self._pool)
         self._tail = 0
-        self._lent: deque[tuple[int, memoryview]] = deque()
+        self._lent: dict[int, memoryview] = {}
         self._register(layout.REGISTER_PBUF_RING, self._pins[0].address)
         # The kernel picks buffers for operations of the ring: they must live as long as these.
         ring.registered.append(self)
@@ -58,12 +57,12 @@ class BufferRing:
         self.publish()
 
     def lend(self, cqe: Cqe) -> memoryview:
-        """What the operation has put into the buffer that its CQE names; until take_back()."""
+        """What the operation has put into the buffer that its CQE names; until take_back(). It may be asked for twice."""
         _, res, flags = cqe
         number = flags >> layout.CQE_BUFFER_SHIFT
         begin = number * self.nbytes
         view = self._whole[begin : begin + res if res > 0 else begin]
-        self._lent.append((number, view))
+        self._lent[number] = view
         return view
 
     def take_back(self) -> None:
@@ -71,19 +70,22 @@ class BufferRing:
 
         BufferError while the program exports such a view further.
         """
-        lent = self._lent
-        while lent:
-            number, view = lent[0]
+        tail = self._tail
+        for number, view in self._lent.items():
             view.release()
-            lent.popleft()
-            self.add(number)
+            tail = self._written(number, tail)
+        # In one go, no call in between: where a handler of a signal raises, all still are lent, or none.
+        self._tail, self._lent = tail, {}
         self.publish()
 
     def add(self, number: int) -> None:
         """Give that buffer back; the kernel sees it from the next publish() on."""
-        place = self._tail % self.count * layout.BUF.size
+        self._tail = self._written(number, self._tail)
+
+    def _written(self, number: int, tail: int) -> int:
+        place = tail % self.count * layout.BUF.size
         self._entries[place : place + _ENTRY.size] = self._records[number]
-        self._tail = (self._tail + 1) & 0xFFFF
+        return (tail + 1) & 0xFFFF
 
     def publish(self) -> None:
         """What was added is the kernel's from here on: one store, as of every tail."""

@@ -1,7 +1,7 @@
 """Asking io_uring to end operations, until they have ended: a request of its own, with an answer of its own.
 
     put(cancel(7)) ── CQE: 0          ended; 7's own CQE says -ECANCELED, before or after this one
-                   ── CQE: -ENOENT    it is over, or nobody knows it
+                   ── CQE: -ENOENT    it is over, or a device is busy with it, or nobody knows it
                    ── CQE: -EALREADY  a worker runs it and was interrupted ── 20 ms later: still there? ask again
 
 Two facts that surprise:
@@ -14,7 +14,8 @@ io_uring_cancelation(7), io_uring_prep_cancel(3).
 
 import errno
 
-from iolab.kernel.io_uring import CANCEL_AGAIN_S, Ring
+from iolab.kernel.io_uring import Ring
+from iolab.kernel.io_uring_closing import CANCEL_AGAIN_S
 from iolab.kernel.io_uring_operations import cancel
 
 
@@ -33,9 +34,10 @@ class Cancels:
 
     def heard(self, user_data: int, res: int) -> None:
         """Whatever came: perhaps an answer."""
-        asked = self._asked.pop(user_data, None)
-        if asked is not None and res == -errno.EALREADY:
-            self._running.append(asked)
+        if user_data in self._asked:
+            if res == -errno.EALREADY:
+                self._running += (self._asked[user_data],)
+            del self._asked[user_data]
 
     @property
     def running(self) -> bool:
@@ -44,12 +46,12 @@ class Cancels:
 
     def within(self, timeout: float | None) -> float | None:
         """How long the next enter() may sleep, before ask_again()."""
-        self._due, self._running = self._running, []
+        self._due, self._running = self._due + self._running, []
         return timeout if not self._due else CANCEL_AGAIN_S if timeout is None else min(timeout, CANCEL_AGAIN_S)
 
     def ask_again(self) -> None:
         """After that enter(): for what ran before it and runs still."""
-        due, self._due = self._due, []
-        for user_data in due:
-            if user_data in self._ring.in_flight:
-                self.ask(user_data)
+        while self._due:
+            if self._due[-1] in self._ring.in_flight:
+                self.ask(self._due[-1])
+            del self._due[-1]

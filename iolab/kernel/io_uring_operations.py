@@ -111,7 +111,7 @@ def link_timeout(seconds: float) -> Sqe:
 
 
 def cancel(user_data: int) -> Sqe:
-    """End that operation: 0; -ENOENT where there is none (any more), -EALREADY where it cannot be stopped any more."""
+    """End that operation: 0; -ENOENT where none is found (over, or with a device), -EALREADY where a worker has it."""
     return Sqe(layout.OP_ASYNC_CANCEL, address=user_data)
 
 

@@ -37,4 +37,4 @@ class Outbox:
 
     def free(self, address: int) -> None:
         """The kernel reads there no more."""
-        self._free.append(address)
+        self._free += (address,)

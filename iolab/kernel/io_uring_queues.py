@@ -14,6 +14,7 @@ Heads and tails only grow, modulo 2^32; the position in the queue is their lower
 
 import mmap
 import os
+from collections import deque
 from threading import Lock
 
 from iolab.kernel import io_uring_layout as layout
@@ -120,11 +121,11 @@ class Queues:
         words[self._sq_tail] = (tail + 1) & _WRAP
         return True
 
-    def take_all(self) -> list[tuple[int, int, int]]:
-        """The CQEs that are there, as (user_data, res, flags), in the kernel's order."""
+    def take_all(self, taken: deque[tuple[int, int, int]]) -> None:
+        """Lay the CQEs that are there behind those in `taken`, as (user_data, res, flags), in the kernel's order."""
         count = self.ready
         if not count:
-            return []
+            return
         self.fence()
         head = self._words[self._cq_head]
         size, first = layout.CQE.size, head % self.cq_entries
@@ -132,8 +133,8 @@ class Queues:
         found = [*layout.CQE.iter_unpack(self._cqes[first * size : last * size])]
         found += layout.CQE.iter_unpack(self._cqes[: (count - (last - first)) * size])
         self.fence()
+        taken += found  # and without a call in between, after which a handler might raise: neither lost nor taken twice
         self._words[self._cq_head] = (head + count) & _WRAP  # from here on the kernel may write over them
-        return found
 
     def close(self) -> None:
         """Unmap, and close every descriptor of the ring; the kernel then ends what is still in flight, later."""

@@ -101,16 +101,18 @@ def _switched_off() -> str:
     return f"kernel.io_uring_disabled is {value}" if value != "0" else "a container's seccomp profile may forbid it"
 
 
-def unavailable() -> str | None:
-    """Why this machine has no io_uring, in the kernel's words; None when it has."""
+def unavailable(required: int = 0) -> str | None:
+    """Why this machine has no io_uring with the flags `required`, in the kernel's words; None when it has."""
     if not sys.platform.startswith("linux"):  # there the number means another call
         return f"{sys.platform} has no io_uring: it is Linux's"
     try:
-        os.close(io_uring_setup(2).fd)
+        os.close(io_uring_setup(2, required=required).fd)
     except OSError as error:
         words = f"io_uring_setup: {error.strerror}"
         if error.errno == errno.EPERM:
             words += f": {_switched_off()}"
+        elif error.errno == errno.EINVAL and required & layout.SETUP_DEFER_TASKRUN:
+            words += ": IORING_SETUP_DEFER_TASKRUN takes Linux 6.1"
         elif error.errno == errno.ENOMEM:
             words += ": `ulimit -l` may be too low, kernels before 5.12 count rings there"
         return words

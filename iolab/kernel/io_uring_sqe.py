@@ -7,6 +7,7 @@ Two facts that surprise:
 * The numbers of an SQE are taken over when it is submitted, and so is a time-out that it points to. A buffer is not:
   it stays the kernel's until the last CQE.
 * A chain breaks at a short transfer too: a read of 100 bytes that brings 50 has not succeeded as far as its link goes.
+  A recv that brings 50 has, and so has a send: they are short only for who asked for all, with MSG_WAITALL.
 
 io_uring_enter(2).
 """
@@ -48,7 +49,10 @@ class Sqe(NamedTuple):
 
 
 def linked(sqe: Sqe) -> Sqe:
-    """The next one put starts when this one has succeeded, in full; otherwise it ends with -ECANCELED."""
+    """The next one put starts when this one has succeeded, in full; otherwise it ends with -ECANCELED.
+
+    Of a recv or a send, "in full" is asked with MSG_WAITALL only.
+    """
     return sqe._replace(flags=sqe.flags | layout.IOSQE_IO_LINK)
 
 
@@ -58,5 +62,5 @@ def by_worker(sqe: Sqe) -> Sqe:
 
 
 def silent(sqe: Sqe) -> Sqe:
-    """IOSQE_CQE_SKIP_SUCCESS: only a failure completes. So nobody learns when its buffer is free again."""
+    """IOSQE_CQE_SKIP_SUCCESS: only a failure completes. So nobody learns when its buffer is free: it never is."""
     return sqe._replace(flags=sqe.flags | layout.IOSQE_CQE_SKIP_SUCCESS)

@@ -7,9 +7,9 @@ Two facts that surprise:
 * "The kernel copies" does not say on whose time. With default flags and with DEFER_TASKRUN it is this very thread's,
   inside the call, or interrupted in its own work. IOSQE_ASYNC gives it to a worker (iou-wrk-PID), SQPOLL to a poller.
 * To look whether something is over takes no system call: a CQE appears in shared memory. Not so with DEFER_TASKRUN,
-  where nothing is completed until this thread enters the kernel, and not with SQPOLL, which must be kept awake.
+  where nothing is completed until this thread enters the kernel. With SQPOLL only new SQEs need the poller awake.
 
-io_uring(7), io_uring_enter(2); Linux 5.11 for reads, 6.0 for receive.
+io_uring(7), io_uring_enter(2); Linux 5.11 for reads, 5.19 for accept, 6.0 for receive, 6.1 for DEFER_TASKRUN.
 """
 
 import errno
@@ -30,8 +30,8 @@ from iolab.models.reads import Work
 
 NAME = "io-uring"
 DEFAULT, DEFER_TASKRUN, ASYNC, SQPOLL = MANNERS = "default", "defer-taskrun", "async", "sqpoll"
-_DEFERRED = layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN
-_SET_UP = {DEFAULT: (0, 0), DEFER_TASKRUN: (_DEFERRED, NEWEST), ASYNC: (0, 0), SQPOLL: (layout.SETUP_SQPOLL, 0)}
+DEFERRED = layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN
+_SET_UP = {DEFAULT: (0, 0), DEFER_TASKRUN: (DEFERRED, NEWEST), ASYNC: (0, 0), SQPOLL: (layout.SETUP_SQPOLL, 0)}
 CQE_F_BUFFER, CQE_F_MORE, _NO_SOCKET = layout.CQE_F_BUFFER, layout.CQE_F_MORE, -errno.ENOTSOCK
 POOL = (64, 1 << 14)  # buffers for what is received, and the bytes of each
 
@@ -42,9 +42,7 @@ class IoUringProcessor:
     `pool`: how many buffers, a power of two, of how many bytes, for what is received. OSError as the kernel says.
     """
 
-    def __init__(
-        self, call: CallNamer = unrecorded, manner: str = DEFAULT, entries: int = 64, cq_entries=None, pool=POOL
-    ) -> None:
+    def __init__(self, call: CallNamer = unrecorded, manner=DEFAULT, entries=64, cq_entries=None, pool=POOL) -> None:
         if manner not in MANNERS:
             raise ValueError(f"manner must be one of {', '.join(MANNERS)}, not {manner!r}")
         self._call, self._manner = call, manner
@@ -77,19 +75,18 @@ class IoUringProcessor:
         """The ring holds its buffer until its last CQE."""
 
     def wait(self, timeout: float | None) -> list[Event]:
-        received = self._requests.received
-        if received and not self._found:  # else a handler has raised, and nobody has seen what was lent
+        ring, received, events = self._ring, self._requests.received, self._found
+        if received and not (events or ring.taken):  # else a handler has raised, and nobody has seen what was lent
             received.take_back()
-        events, must_enter = self._found, self._ring.queues.must_enter or self._cancels.running
-        over = timeout == 0 and self._manner in (DEFAULT, ASYNC) and not must_enter
-        if over:  # no call: what is over shows in shared memory
+        must_enter = ring.queues.must_enter or self._cancels.running or self._manner == DEFER_TASKRUN
+        if over := timeout == 0 and not must_enter:  # no call: what is over shows in shared memory
             self._take()
         deadline = None if timeout is None else monotonic() + timeout
         while not over:
             left = None if deadline is None else max(0.0, deadline - monotonic())
             only = [each.fd for each in self._operations.values()] if len(self._operations) == 1 else ()
             with self._call("io_uring_enter", *only):
-                self._ring.enter(0 if events or self._woken or left == 0 else 1, self._cancels.within(left))
+                ring.enter(0 if events or ring.taken or self._woken or left == 0 else 1, self._cancels.within(left))
                 self._take()
             self._cancels.ask_again()
             over = events or self._woken or left == 0
@@ -112,21 +109,20 @@ class IoUringProcessor:
         if not (state := self._ring.offer(sqe)):  # the SQ is full
             self._submit()
             state = self._ring.put(sqe)
-        operation.state = state
-        self._operations[state] = operation
+        operation.state, self._operations[state] = state, operation
 
     def _take(self) -> None:
-        """What the CQEs say that are there."""
-        operations, requests, found = self._operations, self._requests, self._found
-        for user_data, result, flags in self._ring.take():
-            data = requests.received.lend((user_data, result, flags)) if flags & CQE_F_BUFFER else None
+        """What the CQEs say. Behind each call a handler may raise: before the last one is done what may be done twice."""
+        operations, requests, found, taken = self._operations, self._requests, self._found, self._ring.take()
+        while taken:
+            user_data, result, flags = taken[0]
+            data = requests.received.lend(taken[0]) if flags & CQE_F_BUFFER else None
             operation = operations.get(user_data)
             if operation is None:  # a wake-up, or a cancel
                 self._woken |= self._wake_up.heard(user_data)
                 self._cancels.heard(user_data, result)
+                taken.popleft()
                 continue
-            if not (more := flags & CQE_F_MORE != 0):
-                del operations[user_data]
             if operation.kind == SEND:
                 requests.over(operation)
             elif result >= 0 and operation.kind in (RECEIVE, READ):
@@ -136,8 +132,12 @@ class IoUringProcessor:
                     result = -errno.ECANCELED
                 elif operation.kind == RECEIVE:  # a pipe: by read(2)
                     self._put(requests.read_from_pipe(operation), operation)
+                    del operations[user_data], taken[0]
                     continue
-            found.append(event_of((operation, result, more, data)))
+            found += (event_of((operation, result, more := flags & CQE_F_MORE != 0, data)),)
+            if not more:
+                del operations[user_data]
+            taken.popleft()
 
 
 def read_into(fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None, manner: str = DEFAULT) -> int:

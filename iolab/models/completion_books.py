@@ -10,7 +10,7 @@ Two facts that surprise:
 * What was accepted but not handed out is a descriptor that nobody knows: whoever closes the queue closes it, too.
 """
 
-from collections import defaultdict
+from collections import defaultdict, deque
 
 from iolab.models.completion import ACCEPT, RECEIVE, SEND, WRITE, Completion, Event, Operation, completion_of
 from iolab.models.completion_rules import CANCELED, NO_ROOM, TRIED_AGAIN, AcceptPause, Owed, Together, closed, end_all
@@ -62,31 +62,38 @@ class Books:
         self._close_if_idle(fd)
 
     def start_what_is_due(self) -> None:
-        due, self._due = self._due, []
-        for operation in (*self._pause.over(), *due):
-            self._start(operation)
+        self._due += self._pause.over()
+        while self._due:
+            self._start(self._due[0])
+            del self._due[0]
 
     def at_most(self, timeout_s: float | None) -> float | None:
         """How long a wait may take: until an accept that rests is to be tried again."""
         limits = [each for each in (timeout_s, self._pause.left_s()) if each is not None]
         return 0 if self._due else min(limits, default=None)
 
-    def book(self, event: Event) -> None:
-        operation, result, more, data = event
+    def book(self, events: deque[Event]) -> None:
+        """The first of `events`. Behind a call a handler may raise: what came is told, and not a call later removed."""
+        operation, result, more, data = events[0]
         kind = operation.kind
         if more and kind == RECEIVE and result > 0:  # the usual case
-            self.ready.append(completion_of((operation.token, result, True, data)))
+            self.ready += (completion_of((operation.token, result, True, data)),)
+            events.popleft()
             return
-        if not more:
-            self._in_flight.discard(operation)
         if kind == SEND and result == len(operation.buffer):  # the other usual case
+            events.popleft()
+            self._in_flight.discard(operation)
             self._over(operation, result)
             return
-        if kind == ACCEPT and result >= 0:
-            self._accepted.append(result)
-        goes_on = more or not operation.cancelled
+        goes_on, over = more or not operation.cancelled, set() if more else {operation}
         in_part = kind in (SEND, WRITE) and 0 < result < len(operation.buffer)
         no_room, again = kind == ACCEPT and result in NO_ROOM, result in TRIED_AGAIN.get(kind, ())
+        came = goes_on and (kind == ACCEPT and result >= 0 or kind == RECEIVE and result > 0)
+        self.ready += (Completion(operation.token, result, True, data),) if came else ()
+        self._accepted += (result,) if kind == ACCEPT and result >= 0 else ()
+        self._due += over if goes_on and (came or again) else ()
+        self._in_flight -= over
+        events.popleft()
         if not goes_on and (in_part or no_room or again):
             self._over(operation, CANCELED)
         elif in_part:
@@ -94,12 +101,7 @@ class Books:
             self._start(operation)
         elif no_room:
             self._pause.rest(operation)
-        elif again:
-            self._due += [] if more else [operation]
-        elif goes_on and (kind == ACCEPT and result >= 0 or kind == RECEIVE and result > 0):
-            self.ready.append(Completion(operation.token, result, True, data))
-            self._due += [] if more else [operation]
-        else:
+        elif not (came or again):
             self._over(operation, result, data)
 
     def hand_out(self) -> list[Completion]:

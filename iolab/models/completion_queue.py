@@ -91,7 +91,8 @@ class CompletionQueue:
                 return books.hand_out()
             books.start_what_is_due()
             while self._posted:
-                books.ready.append(Completion(self._posted.popleft(), 0))
+                books.ready += (Completion(self._posted[0], 0),)
+                del self._posted[0]
             left_s = None if deadline is None else max(0, deadline - time.monotonic())
             self._events.extend(self._processor.wait(0 if books.ready else books.at_most(left_s)))
             self._book()
@@ -122,7 +123,7 @@ class CompletionQueue:
         """Also what a handler that raised, in the middle of the wait() before this one, has left."""
         events, book = self._events, self._books.book
         while events:
-            book(events.popleft())
+            book(events)
 
     def _check_descriptor(self, fd: int) -> None:
         self._owner.check()

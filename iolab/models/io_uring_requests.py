@@ -54,9 +54,9 @@ class Requests:
 
     def over(self, send: Operation) -> None:
         """Its last CQE has come."""
-        address = self._addresses.pop(send, None)
-        if address is not None:
-            self._outbox.free(address)
+        if send in self._addresses:
+            self._outbox.free(self._addresses[send])
+            del self._addresses[send]
 
     def _new_outbox(self) -> Outbox:
         self._outbox = Outbox(PLACES)

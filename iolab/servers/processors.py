@@ -42,6 +42,10 @@ def _io_uring(limits: ServerLimits):
     return io_uring.IoUringProcessor(manner=io_uring.DEFER_TASKRUN, **RING, pool=POOL)
 
 
+def _no_io_uring() -> str | None:
+    return io_uring.unavailable(io_uring.DEFERRED)  # in whose manner it is used
+
+
 def _linux_aio(limits: ServerLimits):
     return linux_aio.LinuxAioProcessor(entries=2 * (limits.connections + BEYOND))
 
@@ -59,7 +63,7 @@ def _iocp(limits: ServerLimits):
 
 
 PROCESSORS = {
-    "io-uring": BackEnd(_io_uring, io_uring.unavailable, USUAL),
+    "io-uring": BackEnd(_io_uring, _no_io_uring, USUAL),
     "linux-aio": BackEnd(_linux_aio, linux_aio.unavailable, SOME),
     "posix-aio": BackEnd(_posix_aio, posix_aio.unavailable, FEW),
     "threads": BackEnd(_threads, threads.unavailable, FEW),

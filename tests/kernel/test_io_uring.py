@@ -1,6 +1,7 @@
 """The ring itself: set-up, queues, waiting, and that what the kernel may write to is still there when it does."""
 
 import errno
+import mmap
 import os
 import select
 import signal
@@ -9,15 +10,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 
 import pytest
 
+from iolab.kernel import io_uring_closing, io_uring_setup
 from iolab.kernel import io_uring_layout as layout
 from iolab.kernel import io_uring_operations as op
-from iolab.kernel import io_uring_setup
 from iolab.kernel.io_uring import NEWEST, Ring, unavailable
 from iolab.kernel.io_uring_queues import Queues
-from iolab.kernel.io_uring_sqe import by_worker, silent
+from iolab.kernel.io_uring_sqe import by_worker, linked, silent
 from iolab.kernel.io_uring_wake_up import WakeUp
 from iolab.kernel.libc import system_call
 from tests.kernel.rings import (
@@ -205,6 +207,31 @@ ring.close()
     assert own_calls(program) == []
 
 
+def test_with_sqpoll_a_completion_wakes_the_poller_that_sleeps_and_appears_without_any_call():
+    with open_ring("sqpoll", sq_thread_idle_ms=1) as ring, unix_pair() as (ours, peer):
+        buffer = bytearray(4)
+        ring.put(op.recv(ours.fileno(), buffer))
+        ring.submit()
+        assert eventually(lambda: not ring.queues.unsubmitted and asleep(ring))
+        peer.send(b"data")
+        assert eventually(lambda: ring.queues.ready)
+        assert buffer == b"data"
+
+
+def asleep(ring) -> bool:
+    """The poller: the kernel says so, where a new SQE would have to wake it."""
+    return bool(ring.queues._words[ring.queues._sq_flags] & layout.SQ_NEED_WAKEUP)
+
+
+def eventually(happens, limit_s=LIMIT_S) -> bool:
+    """Looked at again and again, without a call on the ring."""
+    deadline = time.monotonic() + limit_s
+    while not happens():
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
 def test_with_defer_taskrun_a_completion_appears_only_by_enter_with_getevents():
     with open_ring("newest") as ring, unix_pair() as (ours, peer):
         if not ring.flags & layout.SETUP_DEFER_TASKRUN:
@@ -241,6 +268,21 @@ def test_one_shot_operations_are_not_lost_when_the_cq_is_full(set_up):
         assert ring.in_flight == {}
 
 
+def test_a_poller_that_makes_room_meanwhile_is_no_full_queue(monkeypatch):
+    with open_ring("sqpoll", entries=4) as ring:
+        unsubmitted = Queues.unsubmitted.fget
+
+        def looked_at_late(queues):
+            deadline = time.monotonic() + LIMIT_S
+            while unsubmitted(queues) and time.monotonic() < deadline:
+                ring._enter.submit(0)  # and so wake it
+            return unsubmitted(queues)
+
+        monkeypatch.setattr(Queues, "unsubmitted", property(looked_at_late))
+        asked = [ring.put(op.nop()) for _ in range(50)]
+        assert sorted(cqe.user_data for cqe in completed(ring, 50)) == asked
+
+
 def test_serial_numbers_are_never_used_again():
     with open_ring(entries=8) as ring:
         seen = []
@@ -258,7 +300,8 @@ def test_heads_and_tails_go_round_past_2_to_the_32():
     queues._sq_tail, queues._sq_head, queues._cq_tail, queues._cq_head = range(4)
     queues._words = [1, 0xFFFF_FFFF, 2, 0xFFFF_FFFD]
     assert (queues.unsubmitted, queues.ready) == (2, 5)
-    assert [user_data for user_data, _, _ in queues.take_all()] == [5, 6, 7, 0, 1]
+    queues.take_all(taken := deque())
+    assert [user_data for user_data, _, _ in taken] == [5, 6, 7, 0, 1]
     assert queues._words[3] == 2
 
 
@@ -451,6 +494,68 @@ def test_close_ends_what_a_worker_sleeps_in_and_what_would_never_tell(manner):
         assert os.read(reader, 4) == b"data"
 
 
+def test_after_close_no_device_writes_to_the_buffer_any_more(tmp_path):
+    (tmp_path / "file").write_bytes(b"x" * (128 << 20))
+    try:
+        fd = os.open(tmp_path / "file", os.O_RDONLY | os.O_DIRECT)
+    except OSError as error:  # EINVAL: a file system in memory
+        pytest.skip(str(error))
+    try:
+        for _ in range(8):
+            os.fsync(fd)
+            buffer = mmap.mmap(-1, 128 << 20)
+            ring = Ring()
+            ring.put(op.read(fd, buffer, 0))  # submitted to the device by this thread: a cancel does not find it
+            ring.enter()
+            ring.close()
+            at_close = buffer[:: 1 << 20]
+            assert result_of_reading_it_again(fd) == b"x" * 4096  # the device does one thing after the other, as a rule
+            assert buffer[:: 1 << 20] == at_close
+    finally:
+        os.close(fd)
+
+
+def result_of_reading_it_again(fd):
+    buffer = mmap.mmap(-1, 4096)
+    os.preadv(fd, [buffer], (128 << 20) - 4096)
+    return buffer[:]
+
+
+def test_what_cannot_be_cancelled_in_time_keeps_its_buffer_and_the_ring_is_closed(monkeypatch):
+    monkeypatch.setattr(io_uring_closing, "LAST_S", 0)
+    with unix_pair() as (ours, _), nothing_left_behind():
+        ring, buffer = Ring(), bytearray(4)
+        ring.put(op.read(ours.fileno(), buffer))
+        ring.enter()
+        ring.close()
+        with pytest.raises(BufferError):
+            buffer.extend(b"more")
+
+
+def test_a_silent_operation_keeps_its_buffer_since_nobody_knows_when_it_is_over():
+    with unix_pair() as (ours, peer), nothing_left_behind():
+        ring, buffer = Ring(), bytearray(b"data")
+        ring.put(silent(op.send(ours.fileno(), buffer)))
+        ring.enter()
+        ring.close()
+        assert peer.recv(4) == b"data"
+        with pytest.raises(BufferError):
+            buffer.extend(b"more")
+
+
+def test_what_is_linked_behind_a_silent_one_that_fails_does_not_keep_close_waiting():
+    with unix_pair() as (ours, peer):
+        peer.close()
+        ring = Ring()
+        ring.put(linked(silent(op.send(ours.fileno(), b"data"))))
+        ring.put(linked(op.nop()))
+        ring.put(op.nop())
+        assert [cqe.res for cqe in ring.wait(3, 0.05)] == [-errno.EPIPE]  # and no more
+        start = time.monotonic()
+        ring.close()
+        assert time.monotonic() - start < io_uring_closing.LAST_S
+
+
 def test_closing_the_rings_descriptor_alone_leaves_its_operations_alive():
     with unix_pair() as (ours, peer):
         ring, buffer = Ring(), bytearray(4)
@@ -531,6 +636,33 @@ def test_memory_that_the_program_has_forgotten_is_still_the_kernels(set_up, drop
     )
     assert (run.returncode, run.stdout) == (0, "nothing else changed\n"), run.stderr
     assert ("ResourceWarning: a ring was never closed" in run.stderr) == (dropped == "ring")
+
+
+FORGOTTEN = """
+import os, socket
+from iolab.kernel import io_uring_operations as op
+from iolab.kernel.io_uring import Ring
+
+class Buffer(bytearray):
+    def __del__(self, write=os.write):
+        write(1, b"freed")
+
+ours, peer = socket.socketpair()
+ring = Ring()
+ring.put(op.recv(ours.fileno(), Buffer(4)))
+ring.enter()
+"""
+
+
+@pytest.mark.parametrize("ending", ["", "del ring"], ids=["at-the-end", "before"])
+@pytest.mark.parametrize("warning", ["default", "error"])
+def test_a_buffer_in_flight_of_a_forgotten_ring_outlives_the_interpreter(warning, ending):
+    run = subprocess.run(
+        [sys.executable, "-W", warning, "-c", FORGOTTEN + ending], capture_output=True, text=True, timeout=60
+    )
+    assert (run.returncode, run.stdout) == (0, "")
+    if ending:  # at its end the interpreter warns no more
+        assert "ResourceWarning: a ring was never closed" in run.stderr
 
 
 def test_a_ring_that_is_dropped_idle_gives_its_descriptors_back_and_warns():

@@ -281,6 +281,33 @@ def test_a_chain_breaks_where_one_fails(ring):
         assert os.path.lexists(f"/proc/self/fd/{ours.fileno()}")
 
 
+@pytest.mark.parametrize(
+    ("operation", "msg_flags", "then"),
+    [
+        ("read", 0, CANCELED),
+        ("recv", 0, 0),
+        ("recv", op.MSG_WAITALL, CANCELED),
+        ("send", op.MSG_DONTWAIT, 0),
+        ("send", op.MSG_DONTWAIT | op.MSG_WAITALL, CANCELED),
+    ],
+    ids=["read", "recv", "recv-WAITALL", "send", "send-WAITALL"],
+)
+def test_a_short_transfer_breaks_a_chain_but_of_a_recv_or_send_only_with_msg_waitall(ring, operation, msg_flags, then):
+    nbytes = 1 << 23
+    with unix_pair() as (ours, peer):
+        peer.send(b"data")
+        peer.shutdown(socket.SHUT_WR)
+        sqe = {
+            "read": lambda: op.read(ours.fileno(), bytearray(nbytes)),
+            "recv": lambda: op.recv(ours.fileno(), bytearray(nbytes), msg_flags),
+            "send": lambda: op.send(ours.fileno(), bytes(nbytes), msg_flags),
+        }[operation]()
+        first, second = ring.put(linked(sqe)), ring.put(op.nop())
+        found = by_user_data(completed(ring, 2))
+        assert 0 < found[first] < nbytes
+        assert found[second] == then
+
+
 def test_a_timeout_completes_when_the_time_is_over_and_not_before(ring):
     start = time.monotonic()
     assert result_of(ring, ring.put(op.timeout(0.03))) == -errno.ETIME

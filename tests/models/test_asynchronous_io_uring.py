@@ -2,15 +2,20 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from random import Random
+from time import monotonic
 
 import pytest
 
 from iolab.calls import COMPLETION
-from iolab.models.asynchronous_io_uring import IoUringProcessor, read_into, read_many, unavailable
+from iolab.models.asynchronous_io_uring import POOL, IoUringProcessor, read_into, read_many, unavailable
+from iolab.models.completion import READ, RECEIVE, SEND, Operation
 from iolab.models.completion_queue import CompletionQueue
 from iolab.models.io_uring_requests import PLACES
 from iolab.recorder import Recorder
@@ -19,6 +24,7 @@ from tests.models.completion_back_ends import connected, data_of, is_open, last,
 from tests.streams import KINDS, meanwhile, open_stream, open_streams, pattern
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=str(unavailable()))
+LIMIT_S = 10  # nothing here takes so long, unless it never ends
 MANNERS = ("default", "defer-taskrun", "async", "sqpoll")
 every_manner = pytest.mark.parametrize("manner", MANNERS)
 
@@ -74,6 +80,25 @@ def test_who_has_other_work_learns_of_the_completion_without_a_call(manner):
         assert len(slices) >= 50
         assert calls_of(recorder) == ["io_uring_setup", "io_uring_enter", COMPLETION]
         assert [call.completed for call in recorder.calls()] == [(), (), ((stream.fd, 4),)]
+
+
+def test_with_sqpoll_a_look_takes_a_call_only_until_the_poller_has_what_was_put():
+    recorder = Recorder()
+    with nothing_left_behind(), open_stream("socketpair") as stream, ExitStack() as stack:
+        processor = IoUringProcessor(recorder, "sqpoll")
+        stack.callback(processor.close)
+        processor.start(Operation(READ, stream.fd, None, memoryview(bytearray(4)), None))
+        deadline = monotonic() + LIMIT_S
+        while processor._ring.queues.unsubmitted and monotonic() < deadline:
+            assert processor.wait(0) == []
+        before = calls_of(recorder).count("io_uring_enter")
+        for _ in range(100):
+            assert processor.wait(0) == []
+        stream.send(b"data")
+        while not (events := processor.wait(0)) and monotonic() < deadline:
+            pass
+        assert [event.result for event in events] == [4]
+        assert calls_of(recorder).count("io_uring_enter") == before
 
 
 PROGRAM = """
@@ -172,3 +197,95 @@ def test_more_small_sends_than_there_are_places_for_bring_each_peer_its_own_byte
             assert {each.token: each.result for each in found} == dict(enumerate(map(len, messages)))
             for message, (_, peer) in zip(messages, pairs, strict=True):
                 assert peer.recv(1 << 16) == message
+
+
+class Interrupted(Exception):
+    """What a signal handler raises, as Ctrl-C raises KeyboardInterrupt."""
+
+
+@contextmanager
+def raising_alarm():
+    def interrupt(*_):
+        raise Interrupted
+
+    old = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+
+
+def broken_off(wait, after_s: float) -> list:
+    """What wait() brings, if the handler does not raise before that."""
+    found = []
+    try:
+        signal.setitimer(signal.ITIMER_REAL, after_s)
+        found += wait(LIMIT_S)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except Interrupted:
+        pass
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # where it comes in a __del__
+@every_manner
+def test_a_handler_that_raises_anywhere_in_a_wait_neither_loses_a_completion_nor_doubles_one(manner):
+    nstreams, moments = 24, Random(1)
+    with nothing_left_behind(), ExitStack() as stack, raising_alarm():
+        processor = IoUringProcessor(manner=manner)
+        stack.callback(processor.close)
+        pairs = [[stack.enter_context(sock) for sock in socket.socketpair()] for _ in range(nstreams)]
+        for number, (ours, _) in enumerate(pairs):
+            processor.start(Operation(RECEIVE, ours.fileno(), number, None, None))
+        for turn in range(200):
+            byte, sent, got = bytes([turn]), Counter(), dict.fromkeys(range(nstreams), b"")
+            for number, (_, peer) in enumerate(pairs):
+                processor.start(Operation(SEND, peer.fileno(), number, byte, None))
+            processor.wake()
+            deadline = monotonic() + LIMIT_S
+            while (sent.total(), len(b"".join(got.values()))) < (nstreams, nstreams) and monotonic() < deadline:
+                for operation, result, more, data in broken_off(processor.wait, moments.uniform(1e-6, 600e-6)):
+                    assert result == 1, f"{operation.kind}: {result}"
+                    if operation.kind == SEND:
+                        sent[operation.token] += 1
+                    else:
+                        got[operation.token] += data
+                        assert more
+            assert (set(sent.values()), set(got.values())) == ({1}, {byte})
+        while processor.wait(0):
+            pass
+        processor.wake()
+        start = monotonic()
+        assert processor.wait(LIMIT_S) == []
+        assert monotonic() - start < LIMIT_S / 2  # it still listens
+        assert processor._requests.received.free() in (POOL[0], None)  # all buffers are back
+        assert len(processor._requests._outbox._free) == PLACES
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # where it comes in a __del__
+@every_manner
+def test_after_a_handler_has_raised_the_queue_still_tells_what_came_and_what_was_posted_once(manner):
+    nstreams, moments = 8, Random(1)
+    with nothing_left_behind(), ExitStack() as stack, raising_alarm():
+        listener = stack.enter_context(tcp_listener())
+        queue = stack.enter_context(CompletionQueue(IoUringProcessor(manner=manner)))
+        pairs = [[stack.enter_context(sock) for sock in socket.socketpair()] for _ in range(nstreams)]
+        for number, (ours, _) in enumerate(pairs):
+            queue.receive(ours.fileno(), number)
+        queue.accept(listener.fileno(), "accepted")
+        expected = {"posted": 1, "accepted": 1, **dict.fromkeys(range(nstreams), 1)}
+        for turn in range(200):
+            client = stack.enter_context(connected(listener))
+            for _, peer in pairs:
+                peer.send(bytes([turn]))
+            queue.post("posted")
+            told, deadline = Counter(), monotonic() + LIMIT_S
+            while told.total() < len(expected) and monotonic() < deadline:
+                for token, result, _, data in broken_off(queue.wait, moments.uniform(1e-6, 600e-6)):
+                    told[token] += 1
+                    assert data is None or data == bytes([turn])
+                    if token == "accepted":
+                        os.close(result)
+            assert told == expected
+            client.close()

@@ -1,5 +1,7 @@
 """`iolab serve` as a person meets it: one line, a server, and an end that answers what is under way and leaves nothing."""
 
+import ctypes
+import errno
 import http.client
 import json
 import os
@@ -17,6 +19,10 @@ from pathlib import Path
 
 import pytest
 
+from iolab.kernel import io_uring_layout as layout
+from iolab.kernel import io_uring_setup
+from iolab.kernel.libc import system_call
+from iolab.servers.serve import new_server
 from tests.left_behind import children
 from tests.servers.served import PATIENCE_S, VARIANTS, eventually, everything, get, response
 
@@ -331,6 +337,21 @@ def test_what_the_machine_refuses_is_one_line_with_the_kernels_reason_and_exit_c
     )  # fmt: skip
     assert (run.returncode, run.stdout, run.stderr.count("\n")) == (1, "", 1)
     assert run.stderr.startswith("iolab: io-uring: io_uring_setup: Operation not permitted")
+
+
+def test_a_kernel_that_is_too_old_for_the_servers_ring_is_told_what_it_takes(monkeypatch):
+    def linux_6_0(name, number, entries, address):
+        if layout.PARAMS.unpack(ctypes.string_at(address, layout.PARAMS.size))[2] & layout.SETUP_DEFER_TASKRUN:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), name)
+        return system_call(name, number, entries, address)
+
+    if reason := io_uring_setup.unavailable():
+        pytest.skip(reason)
+    monkeypatch.setattr(io_uring_setup, "system_call", linux_6_0)
+    assert io_uring_setup.unavailable() is None
+    listener = socket.create_server(("127.0.0.1", 0))
+    with pytest.raises(RuntimeError, match="io-uring: io_uring_setup: Invalid argument: .* takes Linux 6.1"):
+        new_server("proactor", "io-uring", listener, None)
 
 
 def test_a_port_that_is_taken_is_one_line_and_exit_code_1():
