@@ -13,11 +13,11 @@ One connection for each start: what was not asked for stays in the backlog, wher
 import errno
 import os
 import select
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable
 
+from iolab.models.borrowed import accepted_from, borrowed_socket
 from iolab.models.completion import Operation
 
 CANCELED = -errno.ECANCELED
@@ -94,7 +94,8 @@ class Acceptances:
             if operation is None:
                 return
             try:
-                result = _accepted(fd)
+                with borrowed_socket(fd) as listener:
+                    result = accepted_from(listener)
             except BlockingIOError:  # somebody else was faster
                 return
             except OSError as error:
@@ -102,11 +103,3 @@ class Acceptances:
             self._asked.remove(operation)
             self._over.append((operation, result))
         self._wake()
-
-
-def _accepted(fd: int) -> int:
-    listener = socket.socket(fileno=fd)
-    try:
-        return listener.accept()[0].detach()
-    finally:
-        listener.detach()
