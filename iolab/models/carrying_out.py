@@ -5,7 +5,7 @@
 
 Two facts that surprise:
 * The wait is in poll, not in read, for one reason: a note (an eventfd) can end it. A read that sleeps is ended by data,
-  by the end of the stream, or by a signal handler, and by nothing else; close(2) in another thread does not.
+  the end or a reset of the stream, SO_RCVTIMEO, shutdown(2) or a signal handler; close(2) in another thread does not.
 * What poll says is true for a moment. Where others share the descriptor, O_NONBLOCK makes the difference between
   "somebody was faster: poll again" and a helper that is lost in read.
 
