@@ -15,7 +15,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-# An object for a descriptor takes socket.setdefaulttimeout() over, and sets O_NONBLOCK for it; not if its type says that
+# An object for a descriptor takes socket.setdefaulttimeout() over and sets O_NONBLOCK for it; not if its type says that
 # it is so already (CPython, init_sockobject). Nothing else of the type counts here. Windows has no SOCK_NONBLOCK.
 _AS_IT_IS = {"type": socket.SOCK_STREAM | socket.SOCK_NONBLOCK} if hasattr(socket, "SOCK_NONBLOCK") else {}
 
