@@ -65,11 +65,13 @@ class LinuxAioProcessor:
         deadline, submissions = None if timeout is None else time.monotonic() + timeout, self._submissions
         submissions.begin()
         while True:
-            for operation, _, result in submissions.submit():
-                self._end(operation, result)
+            refused = submissions.submit()
+            while refused:
+                self._end(*refused.popleft())
             left = None if deadline is None else max(0, deadline - time.monotonic())
-            for operation, request, result in submissions.take(0 if self._done or submissions.woken else left):
-                self._go_on(operation, request, result)
+            submissions.take(0 if self._done or submissions.woken else left)
+            while over := submissions.next():
+                self._go_on(*over)
             if not submissions.kept and (self._done or submissions.woken or left == 0):
                 done, self._done = self._done, []
                 return done
@@ -114,10 +116,7 @@ class LinuxAioProcessor:
     def _accept(self, operation: Operation) -> None:
         found, refused = accepted(operation, self._call)
         self._done += [Event(operation, fd, True) for fd in found]
-        if refused:
-            self._end(operation, refused)
-        else:
-            self._ask(operation, later=True)
+        return self._end(operation, refused) if refused else self._ask(operation, later=True)
 
     def _end(self, operation: Operation, result: int, more: bool = False, data: memoryview | None = None) -> None:
         self._done.append(Event(operation, result, more, data))
