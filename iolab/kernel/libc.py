@@ -17,6 +17,7 @@ import errno
 import os
 import sys
 from functools import cache
+from itertools import starmap
 
 X86_64 = hasattr(os, "uname") and os.uname().machine == "x86_64"  # asked once: some numbers are needed in every wait
 
@@ -44,15 +45,21 @@ def failed(name: str) -> OSError:
     return OSError(number, os.strerror(number), name)
 
 
-def system_call(name: str, number: int, *arguments: int | None) -> int:
+def system_call(name: str, number: int, *arguments: int | None, returned: list[int] | None = None) -> int:
     """What the call returns; integers and addresses in, None is a null pointer. OSError, named `name`, where it fails.
 
     EINTR is an InterruptedError: whether the call may be repeated, the caller knows. On another system than Linux
     the numbers mean other calls (1 ends the process on macOS): there it is OSError with ENOSYS, and nothing is called.
+    `returned` gets the result, or -1, even where a signal handler raises as soon as the call is over.
     """
     if not sys.platform.startswith("linux"):
         raise OSError(errno.ENOSYS, f"{sys.platform} is not Linux", name)
-    result = _syscall()(number, *arguments, *_NONE[len(arguments) :])
+    call = (number, *arguments, *_NONE[len(arguments) :])
+    if returned is None:
+        result = _syscall()(*call)
+    else:  # call and append are one step: Python runs handlers between two
+        returned.extend(starmap(_syscall(), (call,)))
+        result = returned[-1]
     if result < 0:
         raise failed(name)
     return result

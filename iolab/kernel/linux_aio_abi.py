@@ -92,37 +92,34 @@ def io_destroy(context: int) -> None:
     system_call("io_destroy", number_on_this_machine(207, 1), context)
 
 
-def io_submit(context: int, blocks: list[Iocb]) -> int:
-    """How many of the blocks, from the first on, the kernel took; OSError when it refuses the very first."""
+def io_submit(context: int, blocks: list[Iocb], returned: list[int] | None = None) -> int:
+    """How many of the blocks, from the first on, the kernel took; OSError when it refuses the very first.
+    `returned` is system_call's."""
     addresses = (ctypes.c_void_p * len(blocks))(*map(ctypes.addressof, blocks))
-    return system_call("io_submit", number_on_this_machine(209, 2), context, len(blocks), ctypes.addressof(addresses))
+    what = (context, len(blocks), ctypes.addressof(addresses))
+    return system_call("io_submit", number_on_this_machine(209, 2), *what, returned=returned)
 
 
-def io_getevents(context: int, least: int, most: int, timeout_s: float | None = None, sigmask=None) -> list[IoEvent]:
-    """Sleep until `least` events are there or the time is over (None: never); at most `most` of them.
+def io_getevents(context: int, least: int, events: ctypes.Array, timeout_s: float | None = None, sigmask=None) -> int:
+    """Sleep until `least` events are there or the time is over (None: never); how many are now in `events`.
 
     With `sigmask`, a set of signals, these alone are blocked meanwhile (io_pgetevents). InterruptedError when a
     signal came first.
     """
-    events, limit = (IoEvent * most)(), None
-    if timeout_s is not None:
-        limit = _Timespec(int(timeout_s), int(timeout_s % 1 * 1e9))
-    where = (context, least, most, ctypes.addressof(events), limit and ctypes.addressof(limit))
+    limit = None if timeout_s is None else _Timespec(int(timeout_s), int(timeout_s % 1 * 1e9))
+    where = (context, least, len(events), ctypes.addressof(events), limit and ctypes.addressof(limit))
     if sigmask is None:
-        count = system_call("io_getevents", number_on_this_machine(208, 4), *where)
-    else:
-        mask = ctypes.c_uint64(sum(1 << number - 1 for number in sigmask))
-        signals = _AioSigset(ctypes.addressof(mask), _SIGSET_BYTES)
-        count = system_call("io_pgetevents", number_on_this_machine(333, 292), *where, ctypes.addressof(signals))
-    return events[:count]
+        return system_call("io_getevents", number_on_this_machine(208, 4), *where)
+    mask = ctypes.c_uint64(sum(1 << number - 1 for number in sigmask))
+    signals = _AioSigset(ctypes.addressof(mask), _SIGSET_BYTES)
+    return system_call("io_pgetevents", number_on_this_machine(333, 292), *where, ctypes.addressof(signals))
 
 
 def io_cancel(context: int, block: Iocb) -> None:
     """Never returns: BlockingIOError (EINPROGRESS) says "yes, the event will come", EINVAL "there is no such, or it
     cannot be". A kernel before 4.19 might return, and have the event in the third argument."""
     unused = IoEvent()
-    where = (context, ctypes.addressof(block), ctypes.addressof(unused))
-    system_call("io_cancel", number_on_this_machine(210, 3), *where)
+    system_call("io_cancel", number_on_this_machine(210, 3), context, ctypes.addressof(block), ctypes.addressof(unused))
 
 
 def events_in_ring(context: int) -> list[IoEvent] | None:
@@ -139,3 +136,14 @@ def why(error: OSError) -> str:
     words = f"{error.filename or 'eventfd2'}: {error.strerror}"
     hints = {errno.EPERM: "a container's seccomp profile may forbid it", errno.EAGAIN: "see /proc/sys/fs/aio-max-nr"}
     return f"{words}: {hints[error.errno]}" if error.errno in hints else words
+
+
+def unavailable() -> str | None:
+    """Why this system has no native AIO, in the kernel's words; None when it has."""
+    try:
+        io_destroy(io_setup(1))
+    except (AttributeError, TypeError):  # no syscall(2) in the C library, or no C library to be had this way
+        return "the C library has no syscall"
+    except OSError as error:
+        return why(error)
+    return None

@@ -18,6 +18,7 @@ import errno
 import os
 import select
 import time
+from contextlib import suppress
 
 from iolab.calls import CallNamer, unrecorded
 from iolab.kernel.linux_aio import POLL, PREAD, PWRITE, Request, why
@@ -65,11 +66,13 @@ class LinuxAioProcessor:
         deadline, submissions = None if timeout is None else time.monotonic() + timeout, self._submissions
         submissions.begin()
         while True:
-            for operation, _, result in submissions.submit():
-                self._end(operation, result)
+            refused = submissions.submit()
+            while refused:
+                self._end(*refused.popleft())
             left = None if deadline is None else max(0, deadline - time.monotonic())
-            for operation, request, result in submissions.take(0 if self._done or submissions.woken else left):
-                self._go_on(operation, request, result)
+            submissions.take(0 if self._done or submissions.woken else left)
+            while over := submissions.next():
+                self._go_on(*over)
             if not submissions.kept and (self._done or submissions.woken or left == 0):
                 done, self._done = self._done, []
                 return done
@@ -95,7 +98,8 @@ class LinuxAioProcessor:
         stream = operation.fd in self._nonblocking
         if request.command != POLL and not (stream and result == -errno.EAGAIN):
             if not stream and operation.offset is None and result > 0:  # as after read(2)
-                os.lseek(operation.fd, request.offset + result, os.SEEK_SET)
+                with suppress(OSError):  # closed meanwhile
+                    os.lseek(operation.fd, request.offset + result, os.SEEK_SET)
             received = memoryview(request.buffer)[:result] if operation.kind == RECEIVE and result >= 0 else None
             self._end(operation, result, bool(received) and not operation.cancelled, received)
         elif operation.cancelled:
@@ -114,10 +118,7 @@ class LinuxAioProcessor:
     def _accept(self, operation: Operation) -> None:
         found, refused = accepted(operation, self._call)
         self._done += [Event(operation, fd, True) for fd in found]
-        if refused:
-            self._end(operation, refused)
-        else:
-            self._ask(operation, later=True)
+        return self._end(operation, refused) if refused else self._ask(operation, later=True)
 
     def _end(self, operation: Operation, result: int, more: bool = False, data: memoryview | None = None) -> None:
         self._done.append(Event(operation, result, more, data))

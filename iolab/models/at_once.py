@@ -13,12 +13,10 @@ write(2), send(2), accept4(2).
 """
 
 import os
-import socket
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from iolab.calls import CallNamer
+from iolab.models.borrowed import accepted_from, borrowed_socket
 from iolab.models.completion import SEND, Operation
 
 MOST_ACCEPTS = 64  # in one go: others wait, too
@@ -37,7 +35,7 @@ def written(operation: Operation, call: CallNamer) -> int | None:
     fd, data = operation.fd, operation.buffer
     try:
         if operation.kind == SEND:
-            with _socket(fd) as sock, call("sendto", fd):
+            with borrowed_socket(fd) as sock, call("sendto", fd):
                 return sock.send(data)
         with call("write", fd):
             return os.write(fd, data)
@@ -51,22 +49,12 @@ def accepted(operation: Operation, call: CallNamer) -> tuple[list[int], int]:
     """The descriptors of the connections that wait, and 0, or the -errno that ended it."""
     found = []
     try:
-        with _socket(operation.fd) as listener:
+        with borrowed_socket(operation.fd) as listener:
             while len(found) < MOST_ACCEPTS:
                 with call("accept4", operation.fd):
-                    found.append(listener.accept()[0].detach())
+                    found.append(accepted_from(listener))
     except BlockingIOError:
         pass
     except OSError as error:
         return found, -error.errno
     return found, 0
-
-
-@contextmanager
-def _socket(fd: int) -> Iterator[socket.socket]:
-    """Python's object for a descriptor that stays somebody else's."""
-    sock = socket.socket(fileno=fd)
-    try:
-        yield sock
-    finally:
-        sock.detach()

@@ -1,4 +1,4 @@
-"""O_NONBLOCK for as long as operations are under way on a descriptor, and then as it was.
+"""Descriptors that stay somebody else's: O_NONBLOCK while operations are under way, a socket object for one call.
 
     borrow(7) ── O_NONBLOCK ── borrow(7) ── give_back(7) ── give_back(7): as before
                                             one is still there
@@ -11,7 +11,13 @@ Two facts that surprise:
 """
 
 import os
-from contextlib import suppress
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+# An object for a descriptor takes socket.setdefaulttimeout() over and sets O_NONBLOCK for it; not if its type says that
+# it is so already (CPython, init_sockobject). Nothing else of the type counts here. Windows has no SOCK_NONBLOCK.
+_AS_IT_IS = {"type": socket.SOCK_STREAM | socket.SOCK_NONBLOCK} if hasattr(socket, "SOCK_NONBLOCK") else {}
 
 
 class Borrowed:
@@ -46,3 +52,21 @@ class Borrowed:
         for fd in list(self._users):
             self._users[fd] = 1
             self.give_back(fd)
+
+
+@contextmanager
+def borrowed_socket(fd: int) -> Iterator[socket.socket]:
+    """Python's object for a socket: it has no time-out, and changes no flag. OSError where it is none."""
+    sock = socket.socket(fileno=fd, **_AS_IT_IS)
+    try:
+        yield sock
+    finally:
+        sock.detach()
+
+
+def accepted_from(listener: socket.socket) -> int:
+    """One accept4(2): the descriptor, which blocks whatever the default time-out is. OSError as the kernel says."""
+    sock, _ = listener.accept()
+    if sock.gettimeout() is not None:  # taken over, and O_NONBLOCK with it
+        sock.setblocking(True)
+    return sock.detach()

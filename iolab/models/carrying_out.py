@@ -5,7 +5,7 @@
 
 Two facts that surprise:
 * The wait is in poll, not in read, for one reason: a note (an eventfd) can end it. A read that sleeps is ended by data,
-  by the end of the stream, or by a signal handler, and by nothing else; close(2) in another thread does not.
+  the end or a reset of the stream, SO_RCVTIMEO, shutdown(2) or a signal handler; close(2) in another thread does not.
 * What poll says is true for a moment. Where others share the descriptor, O_NONBLOCK makes the difference between
   "somebody was faster: poll again" and a helper that is lost in read.
 
@@ -18,6 +18,7 @@ import select
 import socket
 
 from iolab.calls import CallNamer
+from iolab.models.borrowed import accepted_from, borrowed_socket
 from iolab.models.completion import ACCEPT, READ, RECEIVE, SEND, WRITE, Operation
 
 RECEIVED_AT_ONCE = 1 << 16
@@ -47,15 +48,12 @@ def carry_out(operation: Operation, call: CallNamer) -> tuple[int, memoryview | 
 def _at_once(operation: Operation, call: CallNamer) -> tuple[int, memoryview | None]:
     kind, fd, buffer, offset = operation.kind, operation.fd, operation.buffer, operation.offset
     if kind in (ACCEPT, SEND):
-        sock = socket.socket(fileno=fd)
-        try:
+        with borrowed_socket(fd) as sock:
             if kind == ACCEPT:
                 with call("accept4", fd):
-                    return sock.accept()[0].detach(), None
+                    return accepted_from(sock), None
             with call("sendto", fd):  # a blocking socket would keep the helper until all is sent
                 return sock.send(buffer, socket.MSG_DONTWAIT), None
-        finally:
-            sock.detach()
     if kind == WRITE and offset is not None:
         with call("write", fd):
             return os.pwrite(fd, buffer, offset), None

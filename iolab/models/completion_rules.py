@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from iolab.models import iocp_ports
+from iolab.models.borrowed import borrowed_socket
 from iolab.models.completion import ACCEPT, RECEIVE, SEND, Operation
 
 PAUSE_S = 0.1
@@ -119,12 +120,9 @@ def end_all(in_flight: set[Operation], processor, limit_s: float, accepted: list
 
 def shut_down(fd: int) -> None:
     """shutdown(2), both directions: whoever sleeps in a call on this socket wakes up. Nothing for other descriptors."""
-    with suppress(OSError):  # ENOTSOCK: a pipe, a file; ENOTCONN: a listener on other systems
-        sock = socket.socket(fileno=fd)
-        try:
-            sock.shutdown(socket.SHUT_RDWR)
-        finally:
-            sock.detach()
+    # ENOTSOCK: a pipe, a file; ENOTCONN: a listener on other systems
+    with suppress(OSError), borrowed_socket(fd) as sock:
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def closed(fd: int) -> int:

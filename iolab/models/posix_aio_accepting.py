@@ -13,11 +13,11 @@ One connection for each start: what was not asked for stays in the backlog, wher
 import errno
 import os
 import select
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable
 
+from iolab.models.borrowed import accepted_from, borrowed_socket
 from iolab.models.completion import Operation
 
 CANCELED = -errno.ECANCELED
@@ -34,11 +34,16 @@ class Acceptances:
         self._note = self._thread = None
 
     def start(self, operation: Operation) -> None:
-        """Accept one connection. OSError (EMFILE) when there is no descriptor for a note to the thread."""
+        """Accept one connection. OSError when there is no descriptor for a note to the thread (EMFILE), or no thread."""
         if self._thread is None:
             self._note = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._thread = threading.Thread(target=self._accept_until_closed, daemon=True, name="accepting")
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # pthread_create(3): EAGAIN
+                self._thread = None
+                os.close(self._note)
+                raise BlockingIOError(errno.EAGAIN, str(error)) from None
         with self._lock:
             self._asked.append(operation)
         os.eventfd_write(self._note, 1)
@@ -94,7 +99,8 @@ class Acceptances:
             if operation is None:
                 return
             try:
-                result = _accepted(fd)
+                with borrowed_socket(fd) as listener:
+                    result = accepted_from(listener)
             except BlockingIOError:  # somebody else was faster
                 return
             except OSError as error:
@@ -102,11 +108,3 @@ class Acceptances:
             self._asked.remove(operation)
             self._over.append((operation, result))
         self._wake()
-
-
-def _accepted(fd: int) -> int:
-    listener = socket.socket(fileno=fd)
-    try:
-        return listener.accept()[0].detach()
-    finally:
-        listener.detach()

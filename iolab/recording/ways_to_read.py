@@ -9,7 +9,6 @@ Two facts that surprise:
 * For most descriptors native AIO hands nothing over: io_submit makes the copy before it returns.
 """
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -27,6 +26,7 @@ from iolab.models import (
 )
 from iolab.models.asynchronous_linux_aio import LinuxAioProcessor
 from iolab.models.asynchronous_threads import ThreadsProcessor
+from iolab.models.borrowed import borrowed_socket
 from iolab.models.completion_queue import CompletionQueue
 from iolab.recording.way_to_read import SOCKET, Mark, Read, Way, filled
 from iolab.recording.ways_in_a_ring import RING_WAYS
@@ -35,11 +35,8 @@ from iolab.recording.ways_in_a_ring import RING_WAYS
 @contextmanager
 def _by_recv() -> Iterator[Read]:
     def fill(fd: int, buffer: memoryview, mark: Mark) -> None:
-        sock = socket.socket(fileno=fd)
-        try:
+        with borrowed_socket(fd) as sock:
             filled(lambda done: sock.recv_into(buffer[done:], 0, MSG_WAITALL), len(buffer))
-        finally:
-            sock.detach()
         mark("inside recv")
 
     yield fill

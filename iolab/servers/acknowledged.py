@@ -15,17 +15,15 @@ import socket
 import struct
 from contextlib import suppress
 
+from iolab.models.borrowed import borrowed_socket
+
 _BYTES_ACKED = struct.Struct("=Q")
 _OFFSET = 120  # in struct tcp_info, linux/tcp.h
 
 
 def acknowledged(fd: int) -> int:
     """The bytes that the other side has acknowledged so far on this connection; 0 where the kernel does not count."""
-    sock = socket.socket(fileno=fd)
-    try:
-        with suppress(OSError, AttributeError):  # no TCP; no TCP_INFO in this Python
-            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _OFFSET + _BYTES_ACKED.size)
-            return _BYTES_ACKED.unpack_from(info, _OFFSET)[0] if len(info) == _OFFSET + _BYTES_ACKED.size else 0
-        return 0
-    finally:
-        sock.detach()
+    with borrowed_socket(fd) as sock, suppress(OSError, AttributeError):  # no TCP; no TCP_INFO in this Python
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _OFFSET + _BYTES_ACKED.size)
+        return _BYTES_ACKED.unpack_from(info, _OFFSET)[0] if len(info) == _OFFSET + _BYTES_ACKED.size else 0
+    return 0

@@ -16,12 +16,10 @@ RFC 9112, 9.6; shutdown(2); UNP 6.6 and 7.5.
 import socket
 from contextlib import suppress
 
+from iolab.models.borrowed import borrowed_socket
+
 
 def shut_down_sending(fd: int) -> None:
     """Tell the client that nothing more will come; what it sends can still be read."""
-    sock = socket.socket(fileno=fd)
-    try:
-        with suppress(OSError):  # ENOTCONN: reset meanwhile
-            sock.shutdown(socket.SHUT_WR)
-    finally:
-        sock.detach()
+    with borrowed_socket(fd) as sock, suppress(OSError):  # ENOTCONN: reset meanwhile
+        sock.shutdown(socket.SHUT_WR)

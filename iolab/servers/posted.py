@@ -44,12 +44,12 @@ class Posted:
 
     def handle_input(self) -> None:
         """Run what has been posted by now; what is posted meanwhile is for the next turn, I/O comes in between."""
-        with self._lock:
-            self._byte_is_there = False  # before it is taken: Ctrl-C in between leaves a byte too many, not one too few
-            self._here.recv(64)
-            self._byte_is_there = False  # again: a signal handler that posted in between had its byte taken, too
-            now = len(self._callbacks)
         try:
+            with self._lock:
+                self._byte_is_there = False  # before it is taken: a byte too many is better than one too few
+                self._here.recv(64)
+                self._byte_is_there = False  # again: a signal handler that posted in between had its byte taken, too
+                now = len(self._callbacks)
             while now:
                 callback, arguments = self._callbacks.popleft()
                 now -= 1
@@ -58,8 +58,8 @@ class Posted:
                 except Exception:
                     log.exception("posted: %r has raised", callback)
         finally:
-            if now:  # Ctrl-C: the rest is for the next turn
-                with self._lock:
+            with self._lock:
+                if self._callbacks:  # Ctrl-C, perhaps as soon as the byte was taken: the rest is for the next turn
                     self._wake()
 
     def handle_output(self) -> None:

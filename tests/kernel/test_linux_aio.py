@@ -23,6 +23,7 @@ from iolab.kernel import libc
 from iolab.kernel import linux_aio as aio
 from iolab.kernel import linux_aio_abi as abi
 from iolab.kernel.linux_aio import Context, Event, Request
+from tests.interrupting import Interrupted, interrupted_at, moments
 from tests.left_behind import nothing_left_behind
 from tests.streams import meanwhile, open_stream
 
@@ -108,7 +109,7 @@ def test_the_system_calls_have_the_numbers_of_the_header(header, machine, tmp_pa
         pytest.skip(f"no <{header}>, which arm64 uses")
     asked = {}
 
-    def noted(name, number, *arguments):
+    def noted(name, number, *arguments, returned=None):
         asked[name] = number
         return 0
 
@@ -116,8 +117,8 @@ def test_the_system_calls_have_the_numbers_of_the_header(header, machine, tmp_pa
     monkeypatch.setattr(libc, "X86_64", machine == "x86_64")
     abi.io_setup(1)
     abi.io_submit(0, [abi.Iocb()])
-    abi.io_getevents(0, 0, 1)
-    abi.io_getevents(0, 0, 1, sigmask=())
+    abi.io_getevents(0, 0, (abi.IoEvent * 1)())
+    abi.io_getevents(0, 0, (abi.IoEvent * 1)(), sigmask=())
     abi.io_cancel(0, abi.Iocb())
     abi.io_destroy(0)
     printing = "".join(f'printf("%d ", __NR_{name});' for name in asked)
@@ -246,7 +247,7 @@ def test_io_cancel_of_a_poll_says_einprogress_and_the_event_comes_through_the_ri
     with open_stream("pipe") as stream:
         (serial,) = context.submit([Request(aio.POLL, stream.fd, events=select.POLLIN)])
         with pytest.raises(OSError, match="io_cancel") as refused:
-            abi.io_cancel(context._context, context._in_flight[serial][0])
+            abi.io_cancel(context._context, context.in_flight[serial][0])
         assert refused.value.errno == errno.EINPROGRESS
         assert context.wait(PATIENCE_S) == [Event(serial, 0)]
 
@@ -434,9 +435,6 @@ def test_a_wait_goes_on_after_a_handler_ran_and_its_time_is_not_counted_anew(con
 
 
 def test_a_wait_lets_a_handler_raise_and_the_request_lives_on(context):
-    class Interrupted(Exception):
-        pass
-
     def interrupt(*_):
         raise Interrupted
 
@@ -452,6 +450,36 @@ def test_a_wait_lets_a_handler_raise_and_the_request_lives_on(context):
             signal.signal(signal.SIGALRM, old)
         stream.send(b"x")
         assert [event.serial for event in context.wait(PATIENCE_S)] == [serial]
+
+
+def test_a_handler_that_raises_anywhere_in_a_wait_loses_no_event(file):
+    def interrupted(moment) -> bool:
+        with Context(8) as context:
+            serials = context.submit([Request(aio.PREAD, file, bytearray(8))] * 3)
+            found = []
+            interrupted = interrupted_at(moment, lambda: found.extend(context.wait(0)), aio, abi, libc)
+            if interrupted:
+                assert context.peek() in (None, [Event(serial, 8) for serial in serials])
+                found = context.wait(0)
+            assert found == [Event(serial, 8) for serial in serials]
+            assert len(context) == 0
+        return interrupted
+
+    assert moments(interrupted) >= 5
+
+
+def test_a_handler_that_raises_anywhere_in_submit_leaves_in_flight_what_the_kernel_took(file):
+    def interrupted(moment) -> bool:
+        with Context(8) as context:
+            serials, bad_one = [next(context.serials) for _ in range(3)], 1 << 20
+            requests = [Request(aio.PREAD, fd, bytearray(8)) for fd in (file, file, bad_one)]
+            interrupted = interrupted_at(moment, lambda: context.submit(requests, serials), aio, abi, libc)
+            in_flight = list(context.in_flight)
+            assert in_flight == serials[:2] or (interrupted and in_flight == [])
+            assert [event.serial for event in context.wait(0)] == in_flight
+        return interrupted
+
+    assert moments(interrupted) >= 5
 
 
 def test_with_a_signal_mask_a_pending_signal_ends_the_wait(context):

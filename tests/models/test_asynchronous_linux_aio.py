@@ -13,10 +13,12 @@ from iolab.models import asynchronous_linux_aio as model
 from iolab.models.asynchronous_linux_aio import LinuxAioProcessor
 from iolab.models.completion_queue import CompletionQueue
 from iolab.recorder import Recorder
+from tests.interrupting import Interrupted
 from tests.left_behind import nothing_left_behind
 from tests.models.completion_back_ends import PATIENCE_S, connected, last, start_all, tcp_listener, to_the_last, told
 from tests.streams import meanwhile, open_stream
 
+CLOSES_WITHIN_S = 4  # less than the time after which a queue abandons what it cannot end
 pytestmark = pytest.mark.skipif(bool(model.unavailable()), reason=str(model.unavailable()))
 
 
@@ -175,6 +177,101 @@ def test_a_read_at_no_offset_moves_a_files_position_as_read_does(queue, tmp_path
         assert os.lseek(fd, 0, os.SEEK_CUR) == 8
     finally:
         os.close(fd)
+
+
+# Signals
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """interrupt("io_submit", before=False): the next such system call raises Interrupted, once it was made or before."""
+    made, to_come = linux_aio_abi.system_call, []
+
+    def system_call(name, *arguments, **returned):
+        if to_come and to_come[0][0] == name:
+            _, before = to_come.pop()
+            if not before:
+                made(name, *arguments, **returned)
+            raise Interrupted
+        return made(name, *arguments, **returned)
+
+    monkeypatch.setattr(linux_aio_abi, "system_call", system_call)
+    return lambda name, before: to_come.append((name, before))
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+@pytest.mark.parametrize("name", ["io_submit", "io_getevents"])
+def test_a_handler_that_raises_at_a_call_loses_no_read_and_has_none_made_twice(
+    queue, interrupt, tmp_path, name, before
+):
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with open(tmp_path / "file", "rb") as file, open_stream("pipe") as stream:
+        stream.send(b"abcdef")
+        reads = {number: bytearray(3) for number in range(4)}
+        for number, buffer in reads.items():
+            queue.read(stream.fd if number < 2 else file.fileno(), buffer, number, None if number < 2 else number)
+        interrupt(name, before)
+        with pytest.raises(Interrupted):
+            queue.wait(PATIENCE_S)
+        found = to_the_last(queue, *reads)
+        assert sorted((each.token, each.result) for each in found) == [(number, 3) for number in reads]
+        assert reads == {0: b"abc", 1: b"def", 2: b"234", 3: b"345"}
+        assert queue.wait(0) == []
+
+
+def test_a_handler_that_raises_while_events_are_looked_at_loses_none(monkeypatch, tmp_path):
+    class InterruptedOnce(Recorder):
+        armed = True
+
+        def completed(self, fd, nbytes):
+            if self.armed:
+                InterruptedOnce.armed = False
+                raise Interrupted
+
+    monkeypatch.setattr(linux_aio_abi, "events_in_ring", lambda context: None)  # so io_getevents tells
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with open(tmp_path / "file", "rb") as file, CompletionQueue(LinuxAioProcessor(InterruptedOnce())) as queue:
+        for number in range(3):
+            queue.read(file.fileno(), bytearray(4), number, number)
+        with pytest.raises(Interrupted):
+            queue.wait(PATIENCE_S)
+        assert {each.result for each in to_the_last(queue, 0, 1, 2)} == {4}
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+@pytest.mark.parametrize("name", ["io_submit", "io_getevents"])
+def test_a_handler_that_raises_at_a_call_leaves_a_queue_that_can_be_closed_at_once(interrupt, name, before):
+    with open_stream("pipe") as stream, nothing_left_behind():
+        queue = CompletionQueue(LinuxAioProcessor())
+        queue.read(stream.fd, bytearray(3), "silent")
+        queue.post("woken")
+        interrupt(name, before)
+        with pytest.raises(Interrupted):
+            queue.wait(PATIENCE_S)
+        start = time.monotonic()
+        queue.close()
+        assert time.monotonic() - start < CLOSES_WITHIN_S
+        assert os.get_blocking(stream.fd)
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
+@pytest.mark.parametrize("name", ["io_submit", "io_getevents"])
+def test_a_handler_that_raises_while_a_wake_is_heard_leaves_the_next_one_its_bell(interrupt, name, before):
+    processor = LinuxAioProcessor()
+    try:
+        processor.wake()
+        assert processor.wait(PATIENCE_S) == []  # the bell was heard, and is to be submitted again
+        processor.wake()
+        interrupt(name, before)
+        with pytest.raises(Interrupted):
+            processor.wait(PATIENCE_S)
+        for _ in range(2):
+            start = time.monotonic()
+            assert processor.wait(PATIENCE_S) == []
+            assert time.monotonic() - start < CLOSES_WITHIN_S
+            processor.wake()
+    finally:
+        processor.close()
 
 
 # Limits

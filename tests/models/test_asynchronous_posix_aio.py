@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import socket
+import threading
 
 import pytest
 
@@ -13,7 +14,7 @@ from iolab.models.completion_queue import CompletionQueue
 from iolab.models.posix_aio_numbers import haunted
 from iolab.recorder import Recorder
 from tests.left_behind import nothing_left_behind
-from tests.posix_aio import in_a_process, sleeps_in_read, until
+from tests.posix_aio import in_a_process, is_over, sleeps_in_read, until
 from tests.streams import meanwhile, open_stream, open_streams, pattern
 
 pytestmark = pytest.mark.skipif(
@@ -167,6 +168,29 @@ queue.close()
     assert in_a_process(program) == [["file", 4]]
 
 
+def test_posts_and_close_are_heard_although_silent_reads_have_all_the_helpers_there_are():
+    program = """
+from iolab.models.asynchronous_posix_aio import PosixAioProcessor
+from iolab.models.completion_queue import CompletionQueue
+signal.alarm(30)
+first = ControlBlock(os.open(sys.executable, os.O_RDONLY), bytearray(1))
+aio_read(first)  # aio_init comes too late
+until(lambda: is_over(first))
+queue, pipes, heard = CompletionQueue(PosixAioProcessor()), [os.pipe() for _ in range(25)], []
+for r, w in pipes:
+    queue.read(r, bytearray(1), r)
+for number in range(4):
+    poster = threading.Timer(0.05, queue.post, [number])
+    poster.start()
+    heard += [each.token for each in queue.wait(5)]
+    poster.join()
+start = time.monotonic()
+queue.close()
+tell([heard, time.monotonic() - start < 4])
+"""
+    assert in_a_process(program) == [[0, 1, 2, 3], True]
+
+
 def test_reads_of_several_streams_at_once_each_get_their_own_bytes():
     with open_streams("pipe", "socketpair", "tcp") as streams, nothing_left_behind():
         buffers = [bytearray(100) for _ in streams]
@@ -187,3 +211,33 @@ def test_a_listener_has_its_own_flags_again_after_an_accept():
         queue.cancel(accept)
         assert completions(queue, 1)[-1].result == -errno.ECANCELED
         assert fcntl.fcntl(listener.fileno(), fcntl.F_GETFL) == before
+
+
+def test_an_accept_whose_thread_does_not_start_is_refused_and_the_next_one_is_carried_out(monkeypatch):
+    def refused(thread):
+        raise RuntimeError("can't start new thread")  # as at pids.max
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, nothing_left_behind():
+        with CompletionQueue(PosixAioProcessor()) as queue:
+            monkeypatch.setattr(threading.Thread, "start", refused)
+            queue.accept(listener.fileno(), "refused")
+            assert completions(queue, 1) == [("refused", -errno.EAGAIN, False, None)]
+        with CompletionQueue(PosixAioProcessor()) as queue:
+            queue.accept(listener.fileno(), "refused")
+            monkeypatch.undo()
+            assert completions(queue, 1) == [("refused", -errno.EAGAIN, False, None)]
+            queue.accept(listener.fileno(), "accepted")
+            with socket.create_connection(listener.getsockname()):
+                [told] = completions(queue, 1)
+                os.close(told.result)
+
+
+def test_a_file_that_is_closed_before_the_wait_was_read_and_the_queue_lives_on(tmp_path):
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with nothing_left_behind(), CompletionQueue(PosixAioProcessor()) as queue:
+        with open(tmp_path / "file", "rb") as file:
+            read = queue.read(file.fileno(), bytearray(4), "closed")
+            until(lambda: is_over(read.state.block))
+        assert completions(queue, 1) == [("closed", 4, False, None)]
+        queue.post("posted")
+        assert completions(queue, 1) == [("posted", 0, False, None)]

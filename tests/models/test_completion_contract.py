@@ -148,6 +148,51 @@ def test_an_accepted_descriptor_waits_in_its_calls_and_is_not_inherited(queue):
         os.close(only.result)
 
 
+@pytest.mark.skipif(not hasattr(socket, "SOCK_NONBLOCK"), reason="no SOCK_NONBLOCK: a default time-out is taken over")
+def test_a_default_time_out_of_sockets_changes_neither_what_is_told_nor_a_flag(queue):
+    with tcp_listener() as listener, open_stream("socketpair") as stream, open_stream("tcp") as closed:
+        socket.setdefaulttimeout(60)
+        try:
+            queue.accept(listener.fileno(), "accept")
+            queue.receive(stream.fd, "receive")
+            queue.send(stream.fd, b"sent", "send")
+            with connected(listener):
+                (accepted,) = [each for each in told(queue, lambda found: len(found) == 2) if each.token == "accept"]
+                stream.send(b"brought")
+                assert received(queue, "receive", 7) == b"brought"
+                assert os.get_blocking(accepted.result)
+                os.close(accepted.result)
+            assert os.read(stream.peer, 10) == b"sent"
+            queue.close_connection(os.dup(closed.fd), "closed")
+            assert last(queue, "closed").result == 0
+            assert os.get_blocking(closed.fd)  # the same description
+        finally:
+            socket.setdefaulttimeout(None)
+        stream.end()
+        to_the_last(queue, "receive")
+        queue.close()
+        assert os.get_blocking(stream.fd)
+        assert os.get_blocking(listener.fileno())
+
+
+def test_a_file_that_was_closed_before_its_position_is_set_raises_nothing(queue, tmp_path, monkeypatch):
+    lseek = os.lseek
+
+    def closed_meanwhile(fd, offset, whence):
+        if whence == os.SEEK_SET:
+            raise OSError(errno.EBADF, "closed")
+        return lseek(fd, offset, whence)
+
+    (tmp_path / "file").write_bytes(b"0123456789")
+    monkeypatch.setattr("os.lseek", closed_meanwhile)
+    with open(tmp_path / "file", "rb", buffering=0) as file:
+        for wanted in (b"0123", b"4567"):
+            buffer = bytearray(4)
+            queue.read(file.fileno(), buffer, "token")
+            assert last(queue, "token").result == 4
+            assert buffer in (wanted, b"0123")  # whose position the kernel moves, or nobody
+
+
 def test_several_operations_are_told_in_one_list(queue):
     with open_streams(*KINDS) as streams:
         for number, stream in enumerate(streams):

@@ -4,7 +4,11 @@ import os
 import socket
 from types import SimpleNamespace
 
+import pytest
+
+from iolab.servers.acknowledged import acknowledged
 from iolab.servers.graceful_end import GracefulEnd
+from iolab.servers.lingering import shut_down_sending
 
 
 class Loop:
@@ -44,3 +48,16 @@ def test_a_descriptor_that_is_closed_already_does_not_keep_the_others_open():
             assert delay_s < 1
             callback()
     assert stays.closed
+
+
+@pytest.mark.skipif(not hasattr(socket, "SOCK_NONBLOCK"), reason="no SOCK_NONBLOCK: a default time-out is taken over")
+@pytest.mark.parametrize("ask", [acknowledged, shut_down_sending])
+def test_a_default_time_out_of_sockets_makes_no_connection_nonblocking(ask):
+    here, there = socket.socketpair()
+    with here, there:
+        socket.setdefaulttimeout(60)
+        try:
+            ask(here.fileno())
+        finally:
+            socket.setdefaulttimeout(None)
+        assert os.get_blocking(here.fileno())

@@ -362,6 +362,27 @@ def test_a_signal_handler_that_posts_while_the_byte_is_taken_leaves_the_next_pos
     posted.close()
 
 
+def test_an_interrupt_as_soon_as_the_byte_is_taken_leaves_the_callbacks_to_the_next_turn():
+    ran, posted = [], Posted()
+    taken = posted._here
+
+    class Interrupted:
+        def recv(self, nbytes):
+            posted._here = taken
+            taken.recv(nbytes)
+            raise KeyboardInterrupt
+
+    posted.post(ran.append, "thread")
+    posted._here = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        posted.handle_input()
+    assert select.select([posted.fd], [], [], 0)[0] == [posted.fd]
+    posted.handle_input()
+    assert ran == ["thread"]
+    assert select.select([posted.fd], [], [], 0)[0] == []
+    posted.close()
+
+
 def test_a_posted_callback_that_posts_leaves_room_for_input(reactor):
     with pairs() as ([ours], [peer]):
 

@@ -14,11 +14,11 @@ sock_recv_length is there since Linux 6.3. Before that the pair of ports must do
 import os
 import socket
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import NamedTuple
 
 from iolab.kernel.tracefs import Instance
+from iolab.models.borrowed import borrowed_socket
 
 RECEIVED = "sock/sock_recv_length"
 
@@ -61,7 +61,7 @@ def _ports(fd: int) -> tuple[int, int] | tuple[()] | None:
     """The ports of a TCP socket, () of another one; None of what is no socket."""
     if not stat.S_ISSOCK(os.fstat(fd).st_mode):
         return None
-    with _borrowed(fd) as sock:
+    with borrowed_socket(fd) as sock:
         try:
             return sock.getsockname()[1], sock.getpeername()[1]
         except (OSError, IndexError, TypeError):
@@ -69,15 +69,5 @@ def _ports(fd: int) -> tuple[int, int] | tuple[()] | None:
 
 
 def _peek(fd: int) -> None:
-    with _borrowed(fd) as sock, suppress(OSError):
+    with borrowed_socket(fd) as sock, suppress(OSError):
         sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-
-
-@contextmanager
-def _borrowed(fd: int) -> Iterator[socket.socket]:
-    """The socket behind a descriptor, which stays open."""
-    sock = socket.socket(fileno=fd)
-    try:
-        yield sock
-    finally:
-        sock.detach()
