@@ -34,7 +34,9 @@ def waiting(timeline: Timeline) -> str:
     between = blocked.pop("clock_nanosleep", 0) if refused > 1 else 0
     if refused > 1 and 2 * sum(blocked.values()) <= timeline.facts.get("wait_ns", 0):  # else it did sleep until then
         work = f" between {slices:,} slices of work" if slices else ""
-        return f"asked {refused:,} times in vain{work}" + (f", sleeping {duration(between)} in between" if between else "")
+        return f"asked {refused:,} times in vain{work}" + (
+            f", sleeping {duration(between)} in between" if between else ""
+        )
     if blocked:
         longest = max(blocked, key=blocked.get)
         return f"slept {duration(sum(blocked.values()))} in {longest}"

@@ -42,13 +42,12 @@ class PosixAioProcessor:
         self._events: list[Event] = []  # known without waiting
         self._lent: list[memoryview] = []
         self._note = new_note()
-        self._accepts = Acceptances(self.wake)
+        self._accepts = Acceptances(self.wake, self._flags)
         self._listen_to_note()
 
     def start(self, operation: Operation) -> None:
         try:
             if operation.kind == ACCEPT:
-                self._flags.hold(operation.fd, blocking=False)
                 self._accepts.start(operation)
             else:
                 self._begin(operation)
@@ -79,7 +78,7 @@ class PosixAioProcessor:
     def wait(self, timeout: float | None) -> list[Event]:
         while self._lent:
             self._lent.pop().release()
-        self._take_accepted()
+        self._accepts.over(self._events)
         if timeout == 0 or self._events:
             for operation in list(self._in_flight):
                 with suppress(BlockingIOError), self._call("aio_error", operation.fd):  # EINPROGRESS: not yet
@@ -92,7 +91,7 @@ class PosixAioProcessor:
                         self._over(operation, error)
         if aio.aio_error(self._listening) != errno.EINPROGRESS:
             self._listen_to_note()
-            self._take_accepted()
+            self._accepts.over(self._events)
         events, self._events = self._events, []
         return events
 
@@ -128,11 +127,6 @@ class PosixAioProcessor:
             self._call.completed(operation.fd, result)
         self._lent += [data] if (data := request.received(result)) is not None else []
         self._events.append(Event(operation, result, False, data))
-
-    def _take_accepted(self) -> None:
-        for operation, result in self._accepts.over():
-            self._flags.release(operation.fd)
-            self._events.append(Event(operation, result))
 
 
 def read_into(fd: int, buffer, call: CallNamer = unrecorded, work: Work | None = None) -> int:

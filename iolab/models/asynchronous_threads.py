@@ -101,7 +101,7 @@ class ThreadsProcessor:
             if event is None:
                 self._woken = True
             else:
-                self._in_flight -= 1
+                self._in_flight -= not event.more
                 self._found += [event]
             del self._taken[0]
             if event and event.operation.kind in (READ, RECEIVE) and event.result >= 0:
@@ -125,12 +125,9 @@ class ThreadsProcessor:
             if not self._waiting.pop(operation, False):
                 continue  # cancelled before its turn came
             operation.state = note
-            try:
-                result, data = carry_out(operation, call)
-            except OSError as error:
-                result, data = -error.errno, None
-            self._events.put(Event(operation, result, False, data))
-            del operation, data  # an idle helper keeps no buffer
+            for event in carry_out(operation, call):
+                self._events.put(event)
+            del operation, event  # an idle helper keeps no buffer
         os.close(note)
 
 

@@ -16,19 +16,40 @@ import errno
 import os
 import select
 import socket
+from collections.abc import Iterator
 
 from iolab.calls import CallNamer
+from iolab.models.at_once import MOST_ACCEPTS
 from iolab.models.borrowed import accepted_from, borrowed_socket
-from iolab.models.completion import ACCEPT, READ, RECEIVE, SEND, WRITE, Operation
+from iolab.models.completion import ACCEPT, READ, RECEIVE, SEND, WRITE, Event, Operation
 
 RECEIVED_AT_ONCE = 1 << 16
 
 
-def carry_out(operation: Operation, call: CallNamer) -> tuple[int, memoryview | None]:
-    """Wait for the descriptor and make the one call; its result, and what a receive brought. OSError as the kernel says.
+def carry_out(operation: Operation, call: CallNamer) -> Iterator[Event]:
+    """Wait for the descriptor and make the one call: its Event. An accept takes all who wait by then, an Event for each.
 
     `operation.state` is an eventfd: once it is written to, an operation that was cancelled ends with ECANCELED.
     """
+    try:
+        result, data = _once_possible(operation, call)
+        for _ in range(MOST_ACCEPTS - 1 if operation.kind == ACCEPT else 0):
+            if not _somebody_waits(operation.fd):
+                break
+            yield Event(operation, result, True)
+            result, data = _once_possible(operation, call)
+    except OSError as error:
+        result, data = -error.errno, None
+    yield Event(operation, result, False, data)
+
+
+def _somebody_waits(listener: int) -> bool:
+    poller = select.poll()
+    poller.register(listener, select.POLLIN)
+    return bool(poller.poll(0))
+
+
+def _once_possible(operation: Operation, call: CallNamer) -> tuple[int, memoryview | None]:
     poller, reads = select.poll(), operation.kind in (READ, RECEIVE, ACCEPT)
     poller.register(operation.fd, select.POLLIN if reads else select.POLLOUT)
     poller.register(operation.state, select.POLLIN)

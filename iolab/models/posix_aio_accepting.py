@@ -7,34 +7,37 @@ Two facts that surprise:
 * aio_read of a listening socket does not wait for a connection: it fails at once, as read(2) of one does.
 * ACE, whose POSIX proactor is the oldest that is still built, does it the same way and calls it a pseudo task.
 
-One connection for each start: what was not asked for stays in the backlog, where the kernel keeps it. poll(2), accept4(2).
+Whoever waits by then is accepted, too: one for each turn of a busy loop would leave the others in the backlog for
+seconds. What was not asked for stays there, where the kernel keeps it. poll(2), accept4(2).
 """
 
 import errno
 import os
 import select
 import threading
-from collections import deque
 from collections.abc import Callable
 
-from iolab.models.borrowed import accepted_from, borrowed_socket
-from iolab.models.completion import Operation
+from iolab.calls import unrecorded
+from iolab.models.at_once import accepted
+from iolab.models.completion import Event, Operation
+from iolab.models.posix_aio_preparing import Flags
 
 CANCELED = -errno.ECANCELED
 
 
 class Acceptances:
-    """Accepts in flight; `wake` is called in the thread whenever one is over. The listeners must be nonblocking."""
+    """Accepts in flight; `wake` is called in the thread whenever one is over. By `flags` the listeners do not block."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake, self._lock = wake, threading.Lock()
+    def __init__(self, wake: Callable[[], None], flags: Flags) -> None:
+        self._wake, self._flags, self._lock = wake, flags, threading.Lock()
         self._asked: list[Operation] = []
         self._closed = False
-        self._over: deque[tuple[Operation, int]] = deque()
+        self._over: list[Event] = []
         self._note = self._thread = None
 
     def start(self, operation: Operation) -> None:
-        """Accept one connection. OSError when there is no descriptor for a note to the thread (EMFILE), or no thread."""
+        """Accept those who wait once somebody does. OSError: no descriptor for a note to the thread (EMFILE), no thread."""
+        self._flags.hold(operation.fd, blocking=False)
         if self._thread is None:
             self._note = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._thread = threading.Thread(target=self._accept_until_closed, daemon=True, name="accepting")
@@ -53,16 +56,18 @@ class Acceptances:
         with self._lock:
             if operation in self._asked:
                 self._asked.remove(operation)
-                self._over.append((operation, CANCELED))
+                self._over.append(Event(operation, CANCELED))
         self._wake()
         return True
 
-    def over(self) -> list[tuple[Operation, int]]:
-        """Operations with their results, descriptors or -errno, each once."""
+    def over(self, events: list[Event]) -> None:
+        """Lay what has come behind `events`: descriptors, or -errno."""
         with self._lock:
-            found = list(self._over)
-            self._over.clear()
-        return found
+            found, self._over = self._over, []
+            events += found  # and no call in between, behind which a signal's handler may raise
+        for event in found:
+            if not event.more:
+                self._flags.release(event.operation.fd)
 
     def close(self) -> None:
         """End the thread; what was accepted and not asked for is closed."""
@@ -73,9 +78,10 @@ class Acceptances:
             self._thread.join()
             os.close(self._note)
             self._thread = None
-        for _, result in self.over():
-            if result >= 0:
-                os.close(result)
+        self.over(left := [])
+        for event in left:
+            if event.result >= 0:
+                os.close(event.result)
 
     def _accept_until_closed(self) -> None:
         while True:
@@ -98,13 +104,11 @@ class Acceptances:
             operation = next((each for each in self._asked if each.fd == fd), None)
             if operation is None:
                 return
-            try:
-                with borrowed_socket(fd) as listener:
-                    result = accepted_from(listener)
-            except BlockingIOError:  # somebody else was faster
+            found, refused = accepted(operation, unrecorded)
+            results = found + [refused] * bool(refused)
+            if not results:  # somebody else was faster
                 return
-            except OSError as error:
-                result = -error.errno
             self._asked.remove(operation)
-            self._over.append((operation, result))
+            self._over += [Event(operation, result, True) for result in results[:-1]]
+            self._over.append(Event(operation, results[-1]))
         self._wake()
