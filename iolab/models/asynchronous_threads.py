@@ -19,7 +19,10 @@ pthreads(7), aio(7) NOTES, poll(2); POSA2, Proactor.
 import os
 import select
 import threading
+from collections import deque
+from contextlib import suppress
 from errno import EAGAIN, ECANCELED
+from itertools import starmap
 from queue import Empty, SimpleQueue
 
 from iolab.calls import CallNamer, unrecorded
@@ -43,7 +46,9 @@ class ThreadsProcessor:
         self._requests: SimpleQueue = SimpleQueue()
         self._waiting: dict[Operation, bool] = {}  # in `_requests`: whoever pops it here first has it
         self._events: SimpleQueue = SimpleQueue()  # of Event; None ends a wait and means nothing
+        self._taken: deque[Event | None] = deque()  # out of `_events`, and not looked at yet
         self._found: list[Event] = []
+        self._woken = False
         self._threads: list[threading.Thread] = []
 
     def start(self, operation: Operation) -> None:
@@ -70,10 +75,10 @@ class ThreadsProcessor:
 
     def wait(self, timeout: float | None) -> list[Event]:
         self._take(0)
-        if not self._found and timeout != 0:
+        if not (self._found or self._woken or timeout == 0):
             with self._call("futex"):  # what a blocking queue sleeps in
                 self._take(timeout)
-        found, self._found = self._found, []
+        found, self._found, self._woken = self._found, [], False
         return found
 
     def wake(self) -> None:
@@ -86,17 +91,21 @@ class ThreadsProcessor:
             thread.join(1)
 
     def _take(self, timeout: float | None) -> None:
-        try:
-            event = self._events.get(timeout != 0, timeout)
+        # To get and to append is one step: Python runs signal handlers between two, and one that raises loses nothing.
+        with suppress(Empty):
+            self._taken.extend(starmap(self._events.get, [(timeout != 0, timeout)]))
             while True:
-                if event is not None:
-                    self._in_flight -= 1
-                    self._found.append(event)
-                    if event.operation.kind in (READ, RECEIVE) and event.result >= 0:
-                        self._call.completed(event.operation.fd, event.result)
-                event = self._events.get_nowait()
-        except Empty:
-            pass
+                self._taken.extend(starmap(self._events.get, [(False,)]))
+        while self._taken:
+            event = self._taken[0]
+            if event is None:
+                self._woken = True
+            else:
+                self._in_flight -= 1
+                self._found += [event]
+            del self._taken[0]
+            if event and event.operation.kind in (READ, RECEIVE) and event.result >= 0:
+                self._call.completed(event.operation.fd, event.result)
 
     def _start_helper(self) -> None:
         note = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)

@@ -13,6 +13,7 @@ from iolab.models import asynchronous_linux_aio as model
 from iolab.models.asynchronous_linux_aio import LinuxAioProcessor
 from iolab.models.completion_queue import CompletionQueue
 from iolab.recorder import Recorder
+from tests.interrupting import Interrupted
 from tests.left_behind import nothing_left_behind
 from tests.models.completion_back_ends import PATIENCE_S, connected, last, start_all, tcp_listener, to_the_last, told
 from tests.streams import meanwhile, open_stream
@@ -179,10 +180,6 @@ def test_a_read_at_no_offset_moves_a_files_position_as_read_does(queue, tmp_path
 
 
 # Signals
-
-
-class Interrupted(Exception):
-    """What a signal handler raises, as Ctrl-C raises KeyboardInterrupt."""
 
 
 @pytest.fixture

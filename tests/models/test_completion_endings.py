@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from iolab.models.completion import READ, Operation
+from tests.interrupting import interrupted_at, moments
 from tests.left_behind import descriptors
 from tests.models.completion_back_ends import (
     PATIENCE_S,
@@ -518,6 +520,18 @@ def test_a_handler_that_raises_while_wait_sleeps_leaves_a_queue_that_can_be_clos
         signal.signal(signal.SIGALRM, old)
 
 
+def test_a_wake_that_comes_before_the_wait_ends_it(back_end):
+    processor = back_end.processor()
+    try:
+        for _ in range(3):
+            processor.wake()
+            start = time.monotonic()
+            assert processor.wait(PATIENCE_S) == []
+            assert time.monotonic() - start < CLOSES_WITHIN_S
+    finally:
+        processor.close()
+
+
 def test_a_handler_that_raises_in_close_does_not_keep_it_from_closing(back_end):
     class BrokenOff:
         def __init__(self, wait):
@@ -605,6 +619,29 @@ def test_two_threads_serve_many_streams_in_turn(back_end):
             stream.send(b"data")
         assert [each.result for each in to_the_last(queue, *range(10))] == [4] * 10
         assert threading.active_count() == before + 1 + 2  # the streams' own watchdog
+
+
+@pytest.mark.parametrize("back_end", parameters("threads"), indirect=True)
+def test_a_handler_that_raises_anywhere_in_a_wait_loses_no_event_of_the_helpers(back_end):
+    from iolab.models import asynchronous_threads
+
+    def interrupted(moment) -> bool:
+        processor, found = back_end.processor(), []
+        try:
+            with open_streams(*["pipe"] * 3) as streams:
+                for stream in streams:
+                    stream.send(b"data")
+                    processor.start(Operation(READ, stream.fd, None, memoryview(bytearray(4)), None))
+                assert eventually(lambda: processor._events.qsize() == 3)
+                interrupted = interrupted_at(moment, lambda: found.extend(processor.wait(0)), asynchronous_threads)
+                found += processor.wait(0)
+                assert [event.result for event in found] == [4, 4, 4]
+                assert len({event.operation for event in found}) == 3
+        finally:
+            processor.close()
+        return interrupted
+
+    assert moments(interrupted) >= 3
 
 
 @pytest.mark.parametrize("back_end", parameters("threads"), indirect=True)
