@@ -34,11 +34,16 @@ class Acceptances:
         self._note = self._thread = None
 
     def start(self, operation: Operation) -> None:
-        """Accept one connection. OSError (EMFILE) when there is no descriptor for a note to the thread."""
+        """Accept one connection. OSError when there is no descriptor for a note to the thread (EMFILE), or no thread."""
         if self._thread is None:
             self._note = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._thread = threading.Thread(target=self._accept_until_closed, daemon=True, name="accepting")
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # pthread_create(3): EAGAIN
+                self._thread = None
+                os.close(self._note)
+                raise BlockingIOError(errno.EAGAIN, str(error)) from None
         with self._lock:
             self._asked.append(operation)
         os.eventfd_write(self._note, 1)

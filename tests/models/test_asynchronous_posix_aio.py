@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import socket
+import threading
 
 import pytest
 
@@ -187,3 +188,22 @@ def test_a_listener_has_its_own_flags_again_after_an_accept():
         queue.cancel(accept)
         assert completions(queue, 1)[-1].result == -errno.ECANCELED
         assert fcntl.fcntl(listener.fileno(), fcntl.F_GETFL) == before
+
+
+def test_an_accept_whose_thread_does_not_start_is_refused_and_the_next_one_is_carried_out(monkeypatch):
+    def refused(thread):
+        raise RuntimeError("can't start new thread")  # as at pids.max
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, nothing_left_behind():
+        with CompletionQueue(PosixAioProcessor()) as queue:
+            monkeypatch.setattr(threading.Thread, "start", refused)
+            queue.accept(listener.fileno(), "refused")
+            assert completions(queue, 1) == [("refused", -errno.EAGAIN, False, None)]
+        with CompletionQueue(PosixAioProcessor()) as queue:
+            queue.accept(listener.fileno(), "refused")
+            monkeypatch.undo()
+            assert completions(queue, 1) == [("refused", -errno.EAGAIN, False, None)]
+            queue.accept(listener.fileno(), "accepted")
+            with socket.create_connection(listener.getsockname()):
+                [told] = completions(queue, 1)
+                os.close(told.result)
