@@ -18,6 +18,7 @@ import errno
 import os
 import select
 import time
+from contextlib import suppress
 
 from iolab.calls import CallNamer, unrecorded
 from iolab.kernel.linux_aio import POLL, PREAD, PWRITE, Request, why
@@ -97,7 +98,8 @@ class LinuxAioProcessor:
         stream = operation.fd in self._nonblocking
         if request.command != POLL and not (stream and result == -errno.EAGAIN):
             if not stream and operation.offset is None and result > 0:  # as after read(2)
-                os.lseek(operation.fd, request.offset + result, os.SEEK_SET)
+                with suppress(OSError):  # closed meanwhile
+                    os.lseek(operation.fd, request.offset + result, os.SEEK_SET)
             received = memoryview(request.buffer)[:result] if operation.kind == RECEIVE and result >= 0 else None
             self._end(operation, result, bool(received) and not operation.cancelled, received)
         elif operation.cancelled:

@@ -119,13 +119,14 @@ class PosixAioProcessor:
         self._in_flight[operation] = None
 
     def _over(self, operation: Operation, error: int) -> None:
-        request, operation.state = operation.state, None
+        request = operation.state
+        del self._in_flight[operation]  # first: whatever is raised, nobody may ask for its result again
+        self._flags.release(operation.fd)
         result = -error if error else request.result()
         if operation.kind in (READ, RECEIVE) and result >= 0:
             self._call.completed(operation.fd, result)
         self._lent += [data] if (data := request.received(result)) is not None else []
-        del self._in_flight[operation]
-        self._flags.release(operation.fd)
+        operation.state = None
         self._events.append(Event(operation, result, False, data))
 
     def _take_accepted(self) -> None:

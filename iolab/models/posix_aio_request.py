@@ -14,6 +14,7 @@ aio_read(3), aio_write(3), lseek(2).
 import errno
 import os
 import stat
+from contextlib import suppress
 
 from iolab.kernel.posix_aio import aio_read, aio_return, aio_write
 from iolab.kernel.posix_aio_block import ControlBlock
@@ -51,7 +52,8 @@ class Request:
         """The byte count, once it is over without an error; the file's own position is behind these bytes."""
         nbytes = aio_return(self.block)
         if self._position is not None:
-            os.lseek(self._fd, self._position + nbytes, os.SEEK_SET)
+            with suppress(OSError):  # closed meanwhile
+                os.lseek(self._fd, self._position + nbytes, os.SEEK_SET)
         return nbytes
 
     def received(self, nbytes: int) -> memoryview | None:

@@ -14,7 +14,7 @@ from iolab.models.completion_queue import CompletionQueue
 from iolab.models.posix_aio_numbers import haunted
 from iolab.recorder import Recorder
 from tests.left_behind import nothing_left_behind
-from tests.posix_aio import in_a_process, sleeps_in_read, until
+from tests.posix_aio import in_a_process, is_over, sleeps_in_read, until
 from tests.streams import meanwhile, open_stream, open_streams, pattern
 
 pytestmark = pytest.mark.skipif(
@@ -207,3 +207,14 @@ def test_an_accept_whose_thread_does_not_start_is_refused_and_the_next_one_is_ca
             with socket.create_connection(listener.getsockname()):
                 [told] = completions(queue, 1)
                 os.close(told.result)
+
+
+def test_a_file_that_is_closed_before_the_wait_was_read_and_the_queue_lives_on(tmp_path):
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with nothing_left_behind(), CompletionQueue(PosixAioProcessor()) as queue:
+        with open(tmp_path / "file", "rb") as file:
+            read = queue.read(file.fileno(), bytearray(4), "closed")
+            until(lambda: is_over(read.state.block))
+        assert completions(queue, 1) == [("closed", 4, False, None)]
+        queue.post("posted")
+        assert completions(queue, 1) == [("posted", 0, False, None)]
