@@ -22,7 +22,7 @@ from iolab.kernel import posix_aio as aio
 from iolab.kernel.posix_aio_block import ControlBlock
 from iolab.kernel.posix_aio_layout import AIO_NOTCANCELED
 from iolab.models.completion import ACCEPT, READ, RECEIVE, Event, Operation, read_when_complete
-from iolab.models.completion_queue import CompletionQueue
+from iolab.models.completion_queue import CLOSE_LIMIT_S, CompletionQueue
 from iolab.models.posix_aio_accepting import Acceptances
 from iolab.models.posix_aio_numbers import abandon, new_note
 from iolab.models.posix_aio_preparing import Flags, provide_threads
@@ -98,18 +98,19 @@ class PosixAioProcessor:
 
     def wake(self) -> None:
         os.eventfd_write(self._note.fd, 1)
+        aio.aio_cancel(self._note.fd, self._listening)  # it is still queued if no helper is free: this wakes as well
 
     def close(self) -> None:
         self._accepts.close()
         self.wake()
-        aio.aio_suspend([self._listening])
-        aio.aio_return(self._listening)
-        self._note.close()
+        aio.aio_suspend([self._listening], CLOSE_LIMIT_S)
+        abandon(self._listening)  # it is over; were it not, it would keep the note open
+        self._note = None
         self._flags.close()
 
     def _listen_to_note(self) -> None:
-        self._listening = ControlBlock(self._note.fd, bytearray(8))
-        aio.aio_read(self._listening)
+        aio.aio_read(listening := ControlBlock(self._note.fd, bytearray(8), keep=self._note))
+        self._listening = listening  # begun: other threads may cancel it
 
     def _begin(self, operation: Operation) -> None:
         self._flags.hold(operation.fd, blocking=True)
@@ -119,14 +120,13 @@ class PosixAioProcessor:
         self._in_flight[operation] = None
 
     def _over(self, operation: Operation, error: int) -> None:
-        request = operation.state
         del self._in_flight[operation]  # first: whatever is raised, nobody may ask for its result again
+        request, operation.state = operation.state, None
         self._flags.release(operation.fd)
         result = -error if error else request.result()
         if operation.kind in (READ, RECEIVE) and result >= 0:
             self._call.completed(operation.fd, result)
         self._lent += [data] if (data := request.received(result)) is not None else []
-        operation.state = None
         self._events.append(Event(operation, result, False, data))
 
     def _take_accepted(self) -> None:

@@ -18,7 +18,10 @@ MOST_THREADS = 1024  # one for each descriptor that is silent; they are started 
 
 
 def provide_threads() -> None:
-    """Room for MOST_THREADS helpers; without effect once this process has made a request, or where there is no limit."""
+    """Room for MOST_THREADS helpers; without effect once this process has made a request, or where there is no limit.
+
+    With twenty, twenty silent reads keep all that is begun after them waiting; a wake-up needs none of them.
+    """
     with suppress(OSError):  # ENOSYS: musl, a thread for each request
         aio_init(threads=MOST_THREADS)
 

@@ -168,6 +168,29 @@ queue.close()
     assert in_a_process(program) == [["file", 4]]
 
 
+def test_posts_and_close_are_heard_although_silent_reads_have_all_the_helpers_there_are():
+    program = """
+from iolab.models.asynchronous_posix_aio import PosixAioProcessor
+from iolab.models.completion_queue import CompletionQueue
+signal.alarm(30)
+first = ControlBlock(os.open(sys.executable, os.O_RDONLY), bytearray(1))
+aio_read(first)  # aio_init comes too late
+until(lambda: is_over(first))
+queue, pipes, heard = CompletionQueue(PosixAioProcessor()), [os.pipe() for _ in range(25)], []
+for r, w in pipes:
+    queue.read(r, bytearray(1), r)
+for number in range(4):
+    poster = threading.Timer(0.05, queue.post, [number])
+    poster.start()
+    heard += [each.token for each in queue.wait(5)]
+    poster.join()
+start = time.monotonic()
+queue.close()
+tell([heard, time.monotonic() - start < 4])
+"""
+    assert in_a_process(program) == [[0, 1, 2, 3], True]
+
+
 def test_reads_of_several_streams_at_once_each_get_their_own_bytes():
     with open_streams("pipe", "socketpair", "tcp") as streams, nothing_left_behind():
         buffers = [bytearray(100) for _ in streams]
