@@ -91,7 +91,7 @@ class ThreadsProcessor:
             thread.join(1)
 
     def _take(self, timeout: float | None) -> None:
-        # To get one and to append it is one step: Python runs signal handlers between two, and if one raises, nothing is lost.
+        # To get and to append is one step: Python runs signal handlers between two, and one that raises loses nothing.
         with suppress(Empty):
             self._taken.extend(starmap(self._events.get, [(timeout != 0, timeout)]))
             while True:
