@@ -4,7 +4,8 @@ import errno
 import random
 import socket
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.models.completion_back_ends import (
 from tests.portable import WINDOWS, needs_pipes, os
 from tests.streams import KINDS, meanwhile, open_stream, open_streams, pattern
 
-ROUNDS = 200
+ROUNDS, CROWD = 200, 40
 FAR_TOO_MUCH = 32 << 20  # more bytes than the buffers of both sides hold (tcp_rmem, tcp_wmem: some 10 MB)
 ENDS = (-errno.ECANCELED, 0)  # of what was cancelled in time; 0 where only the end of the stream could end it
 
@@ -260,6 +261,24 @@ def test_an_idle_accept_is_cancelled_and_leaves_the_listener_listening(queue):
             (only,) = told(queue, bool)
             with socket.socket(fileno=only.result) as accepted:
                 assert accepted.getpeername() == client.getsockname()
+
+
+@pytest.mark.skipif(WINDOWS, reason="AcceptEx takes one connection for each request")
+def test_all_who_wait_are_accepted_and_not_one_for_each_turn_of_a_busy_loop(queue):
+    """Each turn of a loop with 500 clients takes 30 ms: one accept a turn, and the last of them waits for 15 s."""
+    with tcp_listener() as listener, ExitStack() as stack:
+        clients = [stack.enter_context(socket.create_connection(listener.getsockname())) for _ in range(CROWD)]
+        accept = queue.accept(listener.fileno(), "accept")
+        peers, turns = [], 0
+        while len(peers) < CROWD and turns < CROWD:
+            for completion in queue.wait(PATIENCE_S):
+                peers.append(stack.enter_context(socket.socket(fileno=completion.result)).getpeername())
+            time.sleep(0.1)  # the loop is busy
+            turns += 1
+        assert sorted(peers) == sorted(client.getsockname() for client in clients)
+        assert turns <= 3
+        queue.cancel(accept)
+        assert last(queue, "accept").result == -errno.ECANCELED
 
 
 def test_cancelling_twice_is_told_once(queue):
