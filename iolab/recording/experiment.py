@@ -16,6 +16,7 @@ from iolab.kernel.tasks import tasks
 from iolab.recorder import Recorder, recorder_ns_per_call
 from iolab.recording.assembling import timeline_of
 from iolab.recording.channel import Channel
+from iolab.recording.collector import no_collection
 from iolab.recording.counting import CountedWork, bytes_of, native_ids
 from iolab.recording.evidence import BEST, clock, kernel_stamp, rungs_up_to
 from iolab.recording.evidence.helper_threads import as_traced, could_tell, helpers_of
@@ -42,9 +43,10 @@ def run(model, scenario: Scenario | None = None, evidence: str = BEST, work=None
     scenario, discarded = scenario or Scenario(), 0
     delays_ms = [each.delay_ms for each in scenario.deliveries]
     while True:
-        seen = observe(model, scenario, evidence, work, **options)
+        with no_collection():
+            seen = observe(model, scenario, evidence, work, **options)
+            timeline = timeline_of(replace(seen, discarded=discarded))
         late = any(overslept(stream, seen.takes_of(fd), seen.asynchronous) for fd, stream in seen.streams.items())
-        timeline = timeline_of(replace(seen, discarded=discarded))
         asked = in_the_order(delays_ms, seen.streams.values())
         believed = asked and not late and not (seen.moments and violations(timeline))
         if believed or discarded == MOST_DISCARDED:

@@ -1,9 +1,11 @@
 """Real runs: what the kernel counted, what the sender stamped, and what happens when a sender does not behave."""
 
+import gc
 import os
 import signal
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -236,6 +238,30 @@ def test_less_evidence_is_used_when_asked_for():
     assert second.facts["evidence"] == "clock + receive time stamp + looks into /proc"
     assert piped.facts["evidence"] == "clock + looks into /proc"
     assert [stamp["source"] for stamp in facts["deliveries"][0]["ready_stamps"]] == ["sender's bracket"]
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["", "fails"])
+def test_the_collector_does_not_run_in_a_measurement_and_runs_again_afterwards(fails):
+    collected, thresholds = [], gc.get_threshold()
+    gc.callbacks.append(lambda phase, info: collected.append(time.monotonic_ns()))
+    gc.set_threshold(100)
+    try:
+        with pytest.raises(ZeroDivisionError) if fails else nullcontext():
+            facts = run(nonblocking, one_read(60), work=(lambda: 1 // 0) if fails else None).facts
+        assert gc.isenabled()
+        gc.collect()
+        assert collected  # the callback hears of it
+        if not fails:
+            begin_ns = facts["begin_ns"]
+            assert facts["refused"] > 1000  # as many objects, kept
+            assert [each for each in collected if begin_ns <= each <= begin_ns + facts["wall_ns"]] == []
+        gc.disable()
+        run(nonblocking, one_read(1))
+        assert not gc.isenabled()
+    finally:
+        gc.callbacks.pop()
+        gc.set_threshold(*thresholds)
+        gc.enable()
 
 
 def test_a_reader_that_oversleeps_by_the_low_water_mark_is_discarded_and_never_stalls():
