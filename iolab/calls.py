@@ -42,7 +42,7 @@ class Call(NamedTuple):
     end_ns: int
     nbytes: int | None  # bytes it returned; None where bytes are not what it returns, or it failed
     errno: int  # 0, or why the kernel refused
-    slept: int  # voluntary context switches since the call before it whose count is known
+    slept: int  # voluntary context switches meanwhile
     completed: tuple[tuple[int, int], ...] = ()  # (descriptor, bytes) of operations that were then found to be over
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -123,6 +124,9 @@ def test_a_recorder_may_be_asked_twice_and_knows_its_thread():
 # Who slept: getrusage knows
 
 
+ECHO = "import os, sys; [os.write(int(sys.argv[1]), byte) for byte in iter(lambda: os.read(int(sys.argv[1]), 1), b'')]"
+
+
 def test_a_blocking_read_slept_as_often_as_getrusage_says(slow_sender):
     recorder, before = Recorder(), switches()
     with recorder("read", slow_sender):
@@ -142,10 +146,38 @@ def test_a_call_that_does_not_wait_slept_zero_times(pipe):
     assert call.slept == switches() - before == 0
 
 
+def test_a_sleep_of_a_few_microseconds_is_booked_on_the_call_that_slept():
+    ours, theirs = socket.socketpair()
+    with ours, theirs, subprocess.Popen([sys.executable, "-c", ECHO, str(theirs.fileno())], pass_fds=[theirs.fileno()]):
+        theirs.close()
+        recorder, before, slept = Recorder(), switches(), []
+        for _ in range(200):
+            ours.send(b"x")
+            behind = switches()
+            with recorder("read", ours.fileno()):
+                recorder.returned(len(os.read(ours.fileno(), 1)))
+            slept.append(switches() - behind)
+        ours.shutdown(socket.SHUT_WR)
+    assert [call.slept for call in recorder.calls(before)] == slept
+    assert sum(slept) > 50
+
+
+def test_a_sleep_between_two_calls_is_neither_s():
+    recorder, before = Recorder(), switches()
+    for _ in range(2):
+        time.sleep(0.002)
+        with recorder("spin"):
+            end = time.monotonic_ns() + 100_000
+            while time.monotonic_ns() < end:
+                pass
+    assert [call.slept for call in recorder.calls(before)] == [0, 0]
+    assert switches() - before >= 2
+
+
 def test_a_long_call_that_never_sleeps_slept_zero_times():
     recorder, before = Recorder(), switches()
     with recorder("spin"):
-        end = time.monotonic_ns() + 20 * SLEEP_IS_LONGER_THAN_NS
+        end = time.monotonic_ns() + 200 * SLEEP_IS_LONGER_THAN_NS
         while time.monotonic_ns() < end:
             pass
     (call,) = recorder.calls(before)

@@ -24,7 +24,7 @@ LOOKS = {
     "call": Look("#56B4E9", "", "in a call, awake"),
     "refused": Look("#E69F00", "||", "polls: asked, and got \u201cnot yet\u201d (EAGAIN)"),
     "blocked": Look("#DDDDDD", "//", "asleep in a call"),
-    "runnable": Look("#F0E442", "..", "woken, waits for a CPU"),
+    "runnable": Look("#F0E442", "..", "waits for a CPU"),
     "handover": Look("#E8B48C", "\\\\", "handover: wake-up, or wake-up + copy not told apart"),
     "copy": Look("#D55E00", "", "copy (by the clock alone: a whole call, never asleep)"),
 }

@@ -12,6 +12,7 @@ Bytes that another thread has copied are not in this lane: of a completion that 
 until the helper was done.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import replace
 from errno import EAGAIN, EINPROGRESS
@@ -20,7 +21,7 @@ from itertools import islice
 from iolab.calls import COMPLETION, Call
 from iolab.recording.evidence import kernel_stamp
 from iolab.recording.observation import APPLICATION_COPIES, Observation
-from iolab.recording.refining import inside, parts_of
+from iolab.recording.refining import Part, inside, parts_of
 from iolab.recording.stamp import Stamp, exact
 from iolab.recording.stream import Stream
 from iolab.recording.timeline import APPLICATION, Link, Span
@@ -38,6 +39,8 @@ class ThreadLane:
         self.links: list[Link] = []
         self._seen, self._lane, self._thread_id = seen, lane, thread_id
         self._takes = {fd: seen.takes_of(fd) for fd in seen.streams}
+        own = [each for each in seen.moments if each.thread_id == thread_id]
+        self._switches = [each.ns for each in own if each.kind == "switched-out"]
 
     def fill(self, calls: list[Call], begin_ns: int, end_ns: int) -> "ThreadLane":
         """The whole lane from begin to end, without a gap."""
@@ -46,17 +49,28 @@ class ThreadLane:
             nbytes = self._own_bytes(call)
             found = nbytes if call.name == COMPLETION else None
             what = "clock" if found is None else "clock; a completion found in memory, copied in the midst of this"
-            self._add("user", exact(cursor), exact(call.start_ns), what, nbytes=found)
+            self._stretch("user", cursor, call.start_ns, what, nbytes=found)
             cursor = call.end_ns
             if call.name != COMPLETION:
                 self._call(call, nbytes, islice(calls, number, None))
-        self._add("user", exact(cursor), exact(end_ns), "clock")
+        self._stretch("user", cursor, end_ns, "clock")
         return self
+
+    def _stretch(self, state, from_ns: int, to_ns: int, evidence: str, call: Call | None = None, nbytes=None) -> None:
+        """One state, but where the thread was seen without a CPU; bytes, and the call, count with the last part."""
+        parts = [Part("call", exact(from_ns), exact(to_ns), evidence)]
+        if bisect_left(self._switches, from_ns) < bisect_left(self._switches, to_ns):
+            seen = inside(self._seen.moments, self._thread_id, None, from_ns, to_ns)
+            parts = parts_of(seen, exact(from_ns), exact(to_ns), None) or parts
+        for part in parts:
+            last = part is parts[-1]
+            now, why = (state, evidence) if part.state == "call" else (part.state, part.evidence)
+            self._add(now, part.start, part.end, why, call, nbytes if last else None, int(last))
 
     def _call(self, call: Call, nbytes: int | None, from_here: Iterable[Call]) -> None:
         start, end = exact(call.start_ns), exact(call.end_ns)
         if call.errno in NOT_YET:  # perhaps a hundred thousand times
-            self._add("refused", start, end, f"clock, {NOT_YET[call.errno]}", call)
+            self._stretch("refused", call.start_ns, call.end_ns, f"clock, {NOT_YET[call.errno]}", call)
             return
         streams, fd = self._streams(call.start_ns), awaited(call, from_here)
         stream = streams.get(fd)
@@ -108,11 +122,11 @@ class ThreadLane:
             self.links.append(wake_up(self._lane, call, *woken(call, stream, streams)))
         return True
 
-    def _add(self, state, start: Stamp, end: Stamp, evidence: str, call: Call | None = None, nbytes=None) -> None:
+    def _add(self, state, start: Stamp, end: Stamp, evidence, call: Call | None = None, nbytes=None, calls=1) -> None:
         if end.ns == start.ns and not nbytes and (call is None or state in ("blocked", "handover")):
             return
         name, inside = (call.name, end.ns - start.ns) if call else ("", 0)
-        self.spans.append(Span(self._lane, state, start, end, self._thread_id, name, nbytes, evidence, 1, inside))
+        self.spans.append(Span(self._lane, state, start, end, self._thread_id, name, nbytes, evidence, calls, inside))
 
     def _own_bytes(self, call: Call) -> int | None:
         """The bytes of a call that this thread has copied itself."""

@@ -1,12 +1,14 @@
 """A call taken apart by moments: it is covered without a gap, and what does not tell a story is not believed."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iolab.models import MODELS, asynchronous_threads
+from iolab.models import MODELS, asynchronous_threads, nonblocking
 from iolab.recording.evidence import switch_record, trace_points, witness
 from iolab.recording.experiment import run
 from iolab.recording.invariants import violations
@@ -151,6 +153,27 @@ def test_by_trace_points_asleep_runnable_and_copy_are_separate_and_the_copier_is
     if model.NAME != "nonblocking":
         assert {"blocked", "runnable"} <= {span.state for span in timeline.spans}
     assert "tracepoints" in timeline.facts["evidence"]
+
+
+@pytest.mark.parametrize("rung", [trace_points, switch_record], ids=lambda rung: rung.NAME)
+def test_a_loop_that_has_lost_its_cpu_to_another_program_is_not_polling_meanwhile(rung):
+    """The thread's CPU clock is the witness: what it does not count, the thread had no CPU for."""
+    must_be_there(rung)
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    hog = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        timeline = run(nonblocking, one_read(80), evidence=rung.NAME)
+    finally:
+        hog.kill()
+        hog.wait()
+        os.sched_setaffinity(0, allowed)
+    assert violations(timeline) == []
+    facts, spans = timeline.facts, timeline.lane(APPLICATION)
+    without = sum(span.duration_ns for span in spans if span.state in ("runnable", "blocked"))
+    assert without > facts["wall_ns"] / 10
+    assert abs(facts["wall_ns"] - facts["cpu_ns"] - without) < facts["wall_ns"] / 20
+    assert sum(span.calls for span in spans if span.state == "refused") == facts["refused"]
 
 
 @pytest.mark.parametrize("rung", [trace_points, switch_record], ids=lambda rung: rung.NAME)
