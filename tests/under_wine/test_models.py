@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -58,6 +59,7 @@ def test_ctrl_c_ends_a_read_that_waits(wine):
     process = wine.start("-c", program)
     try:
         assert process.stdout.readline() == "reading\n"
+        time.sleep(1)  # until it waits
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     finally:
