@@ -17,17 +17,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from iolab.kernel.cpus import allowed_cpus
+from iolab.kernel.cpus import allowed_cpus, cpu_quota
 
 SPARE_DESCRIPTORS = 256
 
 
 def circumstances() -> dict:
-    """Kernel, machine, CPUs, Python, and the load of the minute before."""
+    """Kernel, machine, CPUs and how many of them a control group leaves, Python, and the load of the minute before."""
     return {
         "kernel": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
         "cpus": len(allowed_cpus()),
+        "cpu_quota": cpu_quota(),
         "python": ".".join(map(str, sys.version_info[:3])),
         "load_before": load(),
     }

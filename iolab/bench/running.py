@@ -27,10 +27,12 @@ class Running:
         self._process, self.port, self.process_id = process, port, process.pid
 
     def handled(self) -> int:
-        """How many requests its handler has answered so far."""
+        """How many requests its handler has answered so far. ConnectionError if it has died."""
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        if not (answer := self._process.stdout.readline()):
+            raise ConnectionError("it was asked for its count, and has ended instead")
+        return int(answer)
 
 
 @contextmanager
@@ -40,17 +42,23 @@ def running(name: str, requests: str) -> Iterator[Running]:
     # The contestant removes the folder, if this process cannot; this one, if the contestant cannot.
     with _folder() as folder, tempfile.TemporaryFile("w+") as complaints:
         command = [sys.executable, "-m", "iolab.bench.contestant", name, requests, folder]
-        process = subprocess.Popen(command, stderr=complaints, process_group=0, **pipes)
+        process, failure = subprocess.Popen(command, stderr=complaints, process_group=0, **pipes), None
         try:
             port = process.stdout.readline()
             if not port:
                 process.wait(END_S)
                 raise RuntimeError(f"{name} did not start: {_last_line(complaints)}")
-            yield Running(process, int(port))
+            try:
+                yield Running(process, int(port))
+            except Exception as error:  # perhaps of its death: the client sees a reset before anybody knows why
+                failure = error
         finally:
             _end(process)
         if process.returncode:
-            raise RuntimeError(f"{name} has ended too early, with {process.returncode}: {_last_line(complaints)}")
+            words = f"{name} has ended too early, with {process.returncode}: {_last_line(complaints)}"
+            raise RuntimeError(words) from failure
+        if failure:
+            raise failure
 
 
 def _folder() -> tempfile.TemporaryDirectory:

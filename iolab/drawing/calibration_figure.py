@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import cycle
 
+from iolab.drawing.cpus import cpus
 from iolab.drawing.palette import FAINT, INK, LOOKS
 from iolab.drawing.picture import Picture
 from iolab.drawing.words import duration, size
@@ -80,10 +81,9 @@ def signature_of(calibration: Calibration) -> list[str]:
     """What it was measured on and by, and what was left out."""
     facts, reads = calibration.facts, sum(series.reads for series in calibration.series)
     discarded = sum(sum(series.discarded.values()) for series in calibration.series)
-    cpus = facts.get("cpus") or 0
     load = " to ".join(f"{each:g}" for each in facts.get("load_average", ()))
     return [
-        f"{reads:,} reads over loopback TCP, {discarded:,} discarded · {facts.get('kernel')} · {cpus} CPU{'s' * (cpus != 1)} · "
+        f"{reads:,} reads over loopback TCP, {discarded:,} discarded · {facts.get('kernel')} · {cpus(facts)} · "
         f"load average {load or '?'} · best evidence here: {calibration.best}",
         "beside the dots: early, late or both (±) · share of the claimed intervals that hold the best evidence's moment",
     ]

@@ -2,6 +2,7 @@
 
 from iolab.bench.choices import REFERENCE
 from iolab.bench.results import Bench, Row
+from iolab.drawing.cpus import cpus
 from iolab.drawing.table import Table
 from iolab.drawing.words import duration
 
@@ -25,7 +26,7 @@ def about(bench: Bench) -> str:
     client = "wrk" if bench.client == "wrk" else "a client in Python"
     return (
         f"{bench.requests} requests over 127.0.0.1, {client} · medians of {_rounds(facts['rounds'])} of {facts['seconds']:g} s"
-        f" in turn, as multiples of {REFERENCE}'s · {facts['kernel']}, {facts['cpus']} CPUs, load {facts['load_before']}"
+        f" in turn, as multiples of {REFERENCE}'s · {facts['kernel']}, {cpus(facts)}, load {facts['load_before']}"
     )
 
 

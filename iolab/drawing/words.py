@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from iolab.drawing.cpus import cpus
 from iolab.recording.timeline import APPLICATION, HELPER, Timeline
 from iolab.recording.wake_ups import COMPLETION_WAITS
 
@@ -127,14 +128,13 @@ def sentence(timeline: Timeline) -> str:
 def signature(timeline: Timeline) -> list[str]:
     """What a figure must say of itself: bytes, transport, machine, evidence; and what recording cost."""
     facts = timeline.facts
-    cpus = facts.get("cpus") or 0
     where = {"tcp": "loopback TCP", "pipe": "a pipe", "socketpair": "a socket pair"}
     runs = f"the median of {facts['runs']} runs" if facts.get("runs", 1) > 1 else "one run"
     discarded = f", {facts['discarded']} discarded" if facts.get("discarded") else ""
     what = f"{size(facts.get('nbytes_asked', 0))} over {where.get(facts.get('transport'), '?')}"
     recorded = facts.get("recorded")  # its label names the kernel, too
     where_and_what = f"RECORDING of {recorded} · {what}" if recorded else f"{what} · {facts.get('kernel')}"
-    first = f"{where_and_what} · {cpus} CPU{'s' * (cpus != 1)} · {runs}{discarded} · evidence: {facts.get('evidence')}"
+    first = f"{where_and_what} · {cpus(facts)} · {runs}{discarded} · evidence: {facts.get('evidence')}"
     calls, each = sum(facts.get("calls", {}).values()), facts.get("recorder_ns_per_call", 0)
     share = 100 * calls * each / (facts.get("wall_ns") or 1)
     lines = [first, copier(timeline)]

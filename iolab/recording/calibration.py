@@ -18,6 +18,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from iolab.kernel.cpus import cpu_quota
 from iolab.models import blocking
 from iolab.recording.believed import broken, rows, speakers, spoken
 from iolab.recording.calibration_data import Calibration, Series
@@ -59,6 +60,7 @@ def calibrate(
         "kernel": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
         "cpus": len(os.sched_getaffinity(0)),
+        "cpu_quota": cpu_quota(),
         "python": platform.python_version(),
         "load_average": [round(load, 2), round(os.getloadavg()[0], 2)],  # before and after
     }

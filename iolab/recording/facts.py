@@ -11,6 +11,7 @@ from collections import Counter
 from errno import EAGAIN, EINPROGRESS
 
 from iolab.calls import COMPLETION
+from iolab.kernel.cpus import cpu_quota
 from iolab.recording.observation import Observation
 
 
@@ -68,6 +69,7 @@ def facts_of(seen: Observation, lanes: dict[int, str]) -> dict:
         "kernel": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu_quota": cpu_quota(),
         "python": ".".join(map(str, sys.version_info[:3])),
         "discarded": seen.discarded,
     }

@@ -9,11 +9,13 @@ import pytest
 
 from iolab.bench import measuring, wrk
 from iolab.bench.choices import REFERENCE
+from iolab.bench.circumstances import circumstances
 from iolab.bench.client import WrongResponse
 from iolab.bench.contestants import CONTESTANTS
 from iolab.bench.measuring import bench_servers, runs_ahead
 from tests.bench.started import eventually as soon
 from tests.bench.started import listening, listens, session_processes, started
+from tests.control_group import QUOTA, limited_to_one_and_a_half_cpus
 from tests.left_behind import nothing_left_behind
 
 
@@ -41,6 +43,13 @@ def test_a_tiny_bench_adds_up(requests, levels, rounds, tmp_path, monkeypatch):
     assert [set(row["ratios"].values()) for row in read["rows"] if row["server"] == REFERENCE] == [{1}] * len(levels)
     assert read["facts"]["rounds"] == rounds
     assert (read["requests"], read["client"], read["missing"]) == (requests, "own", {})
+
+
+def test_the_quota_of_the_control_group_is_a_circumstance(tmp_path, monkeypatch):
+    limited_to_one_and_a_half_cpus(tmp_path, monkeypatch)
+    assert circumstances()["cpu_quota"] == QUOTA
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert circumstances()["cpu_quota"] is None
 
 
 def test_who_bears_fewer_connections_is_not_asked():

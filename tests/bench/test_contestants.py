@@ -7,17 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from iolab.bench.application import ASKED
 from iolab.bench.choices import DATABASE, PLAIN, REFERENCE, SERVERS
 from iolab.bench.circumstances import enough_descriptors
+from iolab.bench.client import Client, WrongResponse
 from iolab.bench.contestants import CONTESTANTS, contestant
-from iolab.bench.running import running
+from iolab.bench.running import Running, running
 from iolab.servers.bookstore_titles import TITLES
-from tests.bench.started import environment, eventually, listens, session_processes
+from tests.bench.started import PATIENCE_S, environment, eventually, listens, session_processes
 from tests.left_behind import nothing_left_behind
 from tests.servers.served import response
 
@@ -121,6 +122,46 @@ def test_a_contestant_that_dies_is_told_of_and_its_files_are_removed(tmp_path, m
         with pytest.raises(RuntimeError, match="reactor-epoll has ended too early, with -9"):
             server.__exit__(None, None, None)
     assert list(tmp_path.iterdir()) == []
+
+
+def load_upon_one_that_dies_of(number: int) -> None:
+    with running(REFERENCE, "plain") as server, Client(server.port, ASKED["plain"], 3) as client:
+        client.run(0)
+        os.kill(server.process_id, number)
+        client.run(PATIENCE_S)
+
+
+@pytest.mark.parametrize(("number", "words"), [(signal.SIGKILL, "it said nothing$"), (signal.SIGABRT, "(?!it said).")])
+def test_a_contestant_that_dies_under_load_is_told_of_with_its_last_words(number, words, monkeypatch):
+    """Its client sees the death first, as a connection that is reset: that is the cause, not the news."""
+    monkeypatch.setenv("PYTHONFAULTHANDLER", "1")  # else it would die of SIGABRT without a word, too
+    with (
+        nothing_left_behind(),
+        pytest.raises(RuntimeError, match=f"{REFERENCE} has ended too early, with -{int(number)}: {words}") as told,
+    ):
+        load_upon_one_that_dies_of(number)
+    assert isinstance(told.value.__cause__, ConnectionError | WrongResponse)
+
+
+def test_what_goes_wrong_with_a_contestant_that_lives_is_told_as_it_is():
+    error = ValueError("the caller's own")
+    with nothing_left_behind(), pytest.raises(ValueError, match="own") as told, running(REFERENCE, "plain"):
+        raise error
+    assert told.value is error
+    assert told.value.__cause__ is None
+
+
+def test_a_count_that_never_comes_is_a_connection_that_has_ended():
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", "input()"], **pipes) as process:
+        server = Running(process, 0)
+        with pytest.raises(ConnectionError, match="has ended instead"):
+            server.handled()
+        process.wait(PATIENCE_S)
+        with pytest.raises(ConnectionError):  # EPIPE
+            server.handled()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 @pytest.mark.parametrize("name", [name for name in VARIED if not contestant(name).unavailable()])

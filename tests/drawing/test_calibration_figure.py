@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from iolab.drawing.calibration_figure import draw_calibration, finding, percent
+from iolab.drawing.calibration_figure import draw_calibration, finding, percent, signature_of
 from iolab.drawing.calibration_table import error_table, reads_table, remarks, report
 from iolab.recording.calibration_data import Calibration, Row, Series
 from tests.drawing.overlaps import overlapping
@@ -31,7 +31,10 @@ WEAK = Calibration(
     (replace(SMALL, chains=0, complete=0, ordered=0, lost=None, traced_ns=(), untraced_ns=(), unprepared_ns=(),
              rows=(Row("data ready", "clock", "kernel-stamp", ((5_000, -3_000, 0),)),)),),
 )  # fmt: skip
-every_choice = pytest.mark.parametrize("calibration", [BOTH, SIX, WEAK], ids=["two-sizes", "six-models", "weak"])
+LIMITED = replace(BOTH, facts=FACTS | {"cpus": 128, "cpu_quota": 1.25})
+every_choice = pytest.mark.parametrize(
+    "calibration", [BOTH, SIX, WEAK, LIMITED], ids=["two-sizes", "six-models", "weak", "limited"]
+)
 
 
 @every_choice
@@ -70,6 +73,11 @@ def test_the_title_tells_the_range_of_errors_and_of_what_was_covered():
         SMALL, rows=(Row("copy ends", "witness", "tracepoints", ((10, -5, 5), (10, 5, 9), (10, -9, -5), (10, 0, 0))),)
     )
     assert finding(replace(BOTH, series=(poor,))).endswith("(p50); what was claimed holds it in 50 % of reads")
+
+
+def test_the_signature_tells_how_many_cpus_a_control_group_leaves():
+    assert " · 2 CPUs · " in signature_of(BOTH)[0]
+    assert " · 128 CPUs, a quota of 1.25 · " in signature_of(LIMITED)[0]
 
 
 def test_nearly_all_is_never_called_all():

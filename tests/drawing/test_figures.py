@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import replace
 from subprocess import run as run_process
 
 import pytest
@@ -21,6 +22,7 @@ from iolab.drawing import (
 )
 from iolab.drawing.palette import ARROWS, LOOKS
 from iolab.drawing.picture import Picture
+from iolab.drawing.words import signature
 from iolab.models import MODELS, blocking, multiplexing_epoll, nonblocking
 from iolab.recorded import text_of
 from iolab.recording.assembling import timeline_of
@@ -80,6 +82,25 @@ def test_labels_of_a_comparison_never_overlap(wait_ms):
             for model in ("blocking", "nonblocking", "epoll", "epoll", "epoll", "blocking")
         ]
         assert overlapping(draw_comparison(timelines)) == [], nbytes
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"cpus": 1}, "1 CPU"),  # a recording from before the quota was noted
+        ({"cpus": 2, "cpu_quota": None}, "2 CPUs"),
+        ({"cpus": 64, "cpu_quota": 1.0}, "64 CPUs, a quota of 1"),
+        ({"cpus": 64, "cpu_quota": 0.5}, "64 CPUs, a quota of 0.5"),
+    ],
+)
+def test_the_signature_tells_how_many_cpus_a_control_group_leaves(facts, told):
+    timeline = synthetic("blocking", 20, 1)
+    other = {key: value for key, value in timeline.facts.items() if key not in ("cpus", "cpu_quota")}
+    signed = replace(
+        timeline, facts=other | facts | {"evidence": "clock + receive time stamp + looks into /proc + tracepoints"}
+    )
+    assert f" · {told} · one run" in signature(signed)[0]
+    assert overlapping(draw_timeline(signed)) == []
 
 
 @pytest.mark.parametrize("recorded", [(), ("io-uring",), [model.NAME for model in MODELS]], ids=len)

@@ -35,6 +35,7 @@ CHOICES = {
     "reference-alone": bench([REFERENCE], rounds=1),
     "backwards": bench(SERVERS[::-1], spread=3),
     "all-alike": bench(spread=1),
+    "limited": replace(bench(), facts=FACTS | {"cpu_quota": 1.25}),
     "two-far-apart": bench([REFERENCE, "uvloop-same-http"], (7,), spread=5000),
 }
 every_choice = pytest.mark.parametrize("found", CHOICES.values(), ids=CHOICES.keys())
@@ -79,6 +80,8 @@ def test_the_table_has_every_row_and_says_when_the_client_is_not_known():
     assert [(row[0], row[1]) for row in table.rows] == [(str(row.connections), row.server) for row in found.rows]
     assert {row[-1] for row in table.rows} == {"50%"}
     assert "medians of 5 rounds of 1 s" in table.caption
+    assert ", 128 CPUs, load 12.34" in table.caption
+    assert ", 128 CPUs, a quota of 1.25, load 12.34" in servers_table(CHOICES["limited"]).caption
     by_wrk = replace(found, client="wrk", rows=[replace(row, client_busy=None) for row in found.rows])
     assert {row[-1] for row in servers_table(by_wrk).rows} == {"not told"}
 

@@ -1,8 +1,11 @@
 """Ways to wait for an aio_read: who slept where, by /proc and the kernel's counters; limits of the pool of threads."""
 
+import json
 import os
 import platform
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from iolab.kernel import posix_aio
 from iolab.kernel.posix_aio import aio_read, aio_return, aio_suspend
 from iolab.kernel.posix_aio_block import ControlBlock
 from iolab.kernel.thread_state import thread_state
+from iolab.recording import aio_limits
 from iolab.recording.aio_limits import lost_results, starved
 from iolab.recording.aio_ways import WAYS, ways_to_wait
 from iolab.recording.reading_threads import readers_of
@@ -100,6 +104,33 @@ def test_a_full_queue_of_signals_costs_results_but_not_the_bytes():
     assert found["taken"] == 8
     assert found["counted"] + found["eagain"] == 8
     assert found["eagain"] >= 4
+
+
+def test_signals_that_another_process_of_the_user_has_pending_take_no_room_away():
+    program = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN})
+for _ in range(10):
+    os.kill(os.getpid(), signal.SIGRTMIN)
+print("pending", flush=True)
+input()
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", program], **pipes) as other:
+        assert other.stdout.readline() == "pending\n"
+        found = lost_results(reads=8, room=4)
+        other.communicate("\n")
+    # Four, but for signals of others that have come to be pending meanwhile.
+    assert 0 < found["counted"] <= 4
+    assert found["counted"] + found["eagain"] == found["taken"] == 8
+
+
+def test_if_another_process_makes_room_meanwhile_the_reads_are_made_once_more(monkeypatch):
+    answers = [{"counted": 5, "eagain": 3}, {"counted": 4, "eagain": 4}]
+    monkeypatch.setattr(aio_limits, "run_alone", lambda *_: json.dumps(answers.pop(0)))
+    assert lost_results(reads=8, room=4) == {"counted": 4, "eagain": 4}
+    answers += [{"counted": 8, "eagain": 0}] * aio_limits.ATTEMPTS  # a kernel that has no such limit
+    assert lost_results(reads=8, room=4) == {"counted": 8, "eagain": 0}
 
 
 def test_with_room_for_all_signals_no_result_is_lost():

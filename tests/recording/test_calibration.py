@@ -25,6 +25,7 @@ from iolab.recording.scenario import Delivery, Scenario
 from iolab.recording.senders import Sent
 from iolab.recording.stamp import Stamp
 from iolab.recording.stream import Stream
+from tests.control_group import QUOTA, limited_to_one_and_a_half_cpus
 from tests.left_behind import nothing_left_behind
 from tests.tracing import instances, needs_data_ready
 
@@ -351,6 +352,12 @@ def test_a_machine_without_trace_points_says_what_it_compares_with(monkeypatch):
     assert set(found.missing) == {"function-graph", "tracepoints", "switch-record", "witness"}
     check(found, 4)
     assert {(row.rung, row.against) for row in found.series[0].rows} <= {("clock", "kernel-stamp")}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no sched_getaffinity here: it is Linux's")
+def test_the_quota_of_the_control_group_is_a_fact_of_a_calibration(tmp_path, monkeypatch):
+    limited_to_one_and_a_half_cpus(tmp_path, monkeypatch)
+    assert calibrate((blocking,), (4096,), reads=1, cost=False).facts["cpu_quota"] == QUOTA
 
 
 def test_an_asynchronous_model_is_measured_by_what_its_copies_show():

@@ -12,12 +12,14 @@ from types import SimpleNamespace
 import pytest
 
 from iolab.drawing.order_figure import longest_stay_ns, order_of_completion
+from iolab.drawing.words import signature
 from iolab.models import MODELS, blocking, multiplexing_epoll, nonblocking, signal_driven
 from iolab.recording.evidence import switch_record, trace_points
 from iolab.recording.experiment import run, typical
 from iolab.recording.invariants import violations
 from iolab.recording.scenario import Delivery, Scenario, many_reads, one_read
 from iolab.recording.timeline import APPLICATION, PEER
+from tests.control_group import QUOTA, limited_to_one_and_a_half_cpus
 from tests.left_behind import children, nothing_left_behind
 from tests.tracing import needs_data_ready
 
@@ -341,3 +343,12 @@ def test_an_experiment_runs_in_another_thread():
 def test_a_wrong_argument_is_named_before_anything_is_opened(wrong, words):
     with nothing_left_behind(), pytest.raises(ValueError, match=words):
         wrong()
+
+
+def test_the_quota_of_the_control_group_is_a_fact_of_a_run(tmp_path, monkeypatch):
+    limited_to_one_and_a_half_cpus(tmp_path, monkeypatch)
+    timeline = run(blocking, one_read(1, 1))
+    assert timeline.facts["cpu_quota"] == QUOTA
+    assert f"CPU{'s' * (timeline.facts['cpus'] > 1)}, a quota of 1.5 · " in signature(timeline)[0]
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert run(blocking, one_read(1, 1)).facts["cpu_quota"] is None

@@ -9,6 +9,7 @@ import pytest
 from iolab.calls import COMPLETION, Call
 from iolab.drawing.order_figure import order_of_completion
 from iolab.drawing.words import by_posix, copied_by, copier, fetching, sentence
+from iolab.kernel.tasks import Task, tasks
 from iolab.models import (
     ASYNCHRONOUS,
     MODELS,
@@ -21,7 +22,7 @@ from iolab.recording import experiment, senders
 from iolab.recording.assembling import timeline_of
 from iolab.recording.counting import native_ids
 from iolab.recording.evidence.clock import Counters
-from iolab.recording.evidence.helper_threads import Helper, as_traced
+from iolab.recording.evidence.helper_threads import Helper, as_traced, could_tell, helpers_of
 from iolab.recording.experiment import run
 from iolab.recording.invariants import violations
 from iolab.recording.moment import Moment
@@ -182,6 +183,22 @@ def test_without_any_sign_it_is_not_known_who_copied(monkeypatch):
     assert copied_by(run(asynchronous_posix_aio, one_read(20, 1000), "kernel-stamp")) == "?"
 
 
+@needs_io_uring
+@pytest.mark.parametrize("manner", MANNERS)
+def test_without_schedstat_the_work_of_io_urings_threads_is_neither_seen_nor_denied(manner, monkeypatch):
+    """A kernel without CONFIG_SCHED_INFO: all CPU times are 0."""
+
+    def untimed(process_id):
+        return {thread_id: task._replace(run_ns=0) for thread_id, task in tasks(process_id).items()}
+
+    monkeypatch.setattr(experiment, "tasks", untimed)
+    timeline = run(asynchronous_io_uring, one_read(60, 1000), "kernel-stamp", manner=manner)
+    # Those that ask the thread itself to copy may meet a worker of an earlier test.
+    assert copied_by(timeline) in ({"?"} if manner in ("async", "sqpoll") else {"?", "application"})
+    assert timeline.facts["helpers"] == []
+    assert violations(timeline) == []
+
+
 def test_trace_points_know_the_copiers_even_if_proc_shows_nothing(monkeypatch):
     needs_data_ready()
     monkeypatch.setattr(experiment, "could_tell", lambda *_: False)
@@ -200,6 +217,21 @@ def test_of_the_threads_in_proc_only_those_that_copied_are_helpers_where_that_wa
     assert as_traced(there, [copy._replace(thread_id=7)], {7}, {}, {}, [5]) == []
     (unseen,) = as_traced([], [copy], {7}, {}, {}, [5])
     assert (unseen.thread_id, unseen.fd, unseen.cpu_ns) == (9, None, None)
+
+
+def test_io_urings_threads_are_known_by_their_cpu_time_and_unknown_without_it():
+    reader, worker, other = Task(7, "python3", 900, 100), Task(8, "iou-wrk-7", 50), Task(9, "python3", 40)
+    both = {7: reader, 8: worker, 9: other}
+    assert could_tell(both, [])
+    assert helpers_of(both, both, [], {7}, {5: 100}) == []
+    assert helpers_of({7: reader}, {7: reader, 8: worker}, [], {7}, {5: 100}) == [Helper(8, "iou-wrk-7", None, 50, ())]
+    untimed = {thread_id: task._replace(run_ns=0) for thread_id, task in both.items()}
+    assert helpers_of({7: untimed[7]}, untimed, [], {7}, {5: 100}) == []  # nor is it the other one for certain
+    assert not could_tell(untimed, [])
+    del untimed[8]
+    assert could_tell(untimed, [])
+    [helper] = helpers_of({7: untimed[7]}, untimed, [], {7}, {5: 100})
+    assert (helper.thread_id, helper.cpu_ns) == (9, None)  # "used 0 µs" would be false
 
 
 # Runs that never happened: the rules, without a kernel

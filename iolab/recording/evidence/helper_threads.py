@@ -28,7 +28,7 @@ class Helper(NamedTuple):
     thread_id: int
     comm: str
     fd: int | None
-    cpu_ns: int | None  # used since before the run; None if it has ended
+    cpu_ns: int | None  # used since before the run; None if it has ended, or where the kernel does not say
     looks: tuple[ThreadState, ...]
 
     @property
@@ -46,7 +46,26 @@ class Helper(NamedTuple):
 
 def could_tell(after: dict[int, Task], looks: list[TaskLook]) -> bool:
     """Whether a helper would have been noticed: by its account of bytes read, or by the call it is in."""
+    if _hidden(after, looks):
+        return False
     return any(task.read_bytes for task in after.values()) or any(look.seen.syscall[:1].isdigit() for look in looks)
+
+
+def _hidden(after: dict[int, Task], looks: list[TaskLook]) -> bool:
+    """Whether io_uring's may have worked unseen: they show it by CPU time alone, and no thread's is known here."""
+    seen = [*after.values(), *(look.task for look in looks)]
+    return not _timed(after) and any(made_by_io_uring(task.comm) for task in seen)
+
+
+def _timed(after: dict[int, Task]) -> bool:
+    return any(task.run_ns for task in after.values())  # else a kernel without schedstat
+
+
+def _used_ns(thread_id: int, before: dict[int, Task], after: dict[int, Task]) -> int | None:
+    """CPU time since before the run."""
+    if thread_id not in after or not _timed(after):
+        return None
+    return after[thread_id].run_ns - (before[thread_id].run_ns if thread_id in before else 0)
 
 
 def helpers_of(
@@ -67,9 +86,7 @@ def helpers_of(
         task = after.get(thread_id) or mine[-1].task
         reads = {number: descriptor_read(look.seen.syscall, machine) for number, look in enumerate(mine)}
         ours = {number: fd for number, fd in reads.items() if fd in wanted}
-        used = None
-        if thread_id in after:
-            used = after[thread_id].run_ns - (before[thread_id].run_ns if thread_id in before else 0)
+        used = _used_ns(thread_id, before, after)
         elsewhere = not ours and any(fd is not None for fd in reads.values())  # it reads something else
         idle = made_by_io_uring(task.comm) and not used  # another ring's, or an earlier operation's
         if elsewhere or idle or not (ours or thread_id in after):
@@ -77,7 +94,7 @@ def helpers_of(
         relevant = tuple(look.seen for number, look in enumerate(mine) if number in ours or not ours)
         helpers.append(Helper(thread_id, task.comm, next(iter(ours.values()), None), used, relevant))
     sure = [helper for helper in helpers if helper.fd is not None or helper.thread_id in readers]
-    return sure or helpers
+    return sure or ([] if _hidden(after, looks) else helpers)
 
 
 def as_traced(
@@ -95,7 +112,6 @@ def as_traced(
     known = {helper.thread_id: helper for helper in helpers}
     copiers = {thread_id for fd, thread_id in copied if fd in fds} - others
     for thread_id in copiers - known.keys():
-        task, earlier = after.get(thread_id), before.get(thread_id)
-        used = task.run_ns - (earlier.run_ns if earlier else 0) if task else None
-        known[thread_id] = Helper(thread_id, task.comm if task else "a thread that has ended", None, used, ())
+        comm = after[thread_id].comm if thread_id in after else "a thread that has ended"
+        known[thread_id] = Helper(thread_id, comm, None, _used_ns(thread_id, before, after), ())
     return [known[thread_id] for thread_id in sorted(copiers)]
