@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from html import escape
 
+from iolab.kernel.cpus import cpu_quota
 from iolab.models import MODELS, asynchronous_iocp
 from iolab.recording.evidence import RUNGS
 from iolab.recording.recordings import REFUSABLE
@@ -65,10 +66,11 @@ def examine() -> Report:
     findings += [_finding("evidence", rung) for rung in RUNGS]
     findings.append(_low_water_mark())
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota = cpu_quota()
     machine = {
         "kernel": f"{platform.system()} {platform.release()}",
         "machine": platform.machine(),
-        "CPUs": cpus,
+        "CPUs": f"{cpus}, a quota of {quota:g}" if quota else cpus,
         "Python": ".".join(map(str, sys.version_info[:3])),
         "C library": " ".join(platform.libc_ver()).strip() or "unknown",
     }

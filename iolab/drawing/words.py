@@ -131,17 +131,16 @@ def signature(timeline: Timeline) -> list[str]:
     where = {"tcp": "loopback TCP", "pipe": "a pipe", "socketpair": "a socket pair"}
     runs = f"the median of {facts['runs']} runs" if facts.get("runs", 1) > 1 else "one run"
     discarded = f", {facts['discarded']} discarded" if facts.get("discarded") else ""
+    discarded += f", DOUBTFUL: {facts['doubtful']}" if facts.get("doubtful") else ""
     what = f"{size(facts.get('nbytes_asked', 0))} over {where.get(facts.get('transport'), '?')}"
     recorded = facts.get("recorded")  # its label names the kernel, too
     where_and_what = f"RECORDING of {recorded} · {what}" if recorded else f"{what} · {facts.get('kernel')}"
     first = f"{where_and_what} · {cpus(facts)} · {runs}{discarded} · evidence: {facts.get('evidence')}"
     calls, each = sum(facts.get("calls", {}).values()), facts.get("recorder_ns_per_call", 0)
     share = 100 * calls * each / (facts.get("wall_ns") or 1)
-    lines = [first, copier(timeline)]
-    if facts.get("refused", 0) > 1 or share >= 1:
-        percent = f"{share:.0f}" if share >= 1 else "less than 1"
-        lines.append(f"recording cost about {duration(each)} a call, {percent} % of this run")
-    return lines
+    percent = f"{share:.0f}" if share >= 1 else "less than 1"
+    cost = f"recording cost about {duration(each)} a call, {percent} % of this run"
+    return [first, copier(timeline)] + [cost] * (facts.get("refused", 0) > 1 or share >= 1)
 
 
 def joint_signature(timelines: Sequence[Timeline]) -> str:

@@ -29,7 +29,7 @@ from iolab.recording.senders import Senders
 from iolab.recording.stream import Stream, before_the_end, closed_ns, in_the_order, overslept
 from iolab.recording.timeline import KERNEL, PEER, Timeline
 
-MOST_DISCARDED = 3  # in a row; the next is taken as it is
+MOST_DISCARDED = 3  # in a row
 
 
 def run(model, scenario: Scenario | None = None, evidence: str = BEST, work=None, **options) -> Timeline:
@@ -37,20 +37,27 @@ def run(model, scenario: Scenario | None = None, evidence: str = BEST, work=None
 
     `work` is one slice of other work; `options` go to the model. What the peer does, an early end or a reset, is in
     facts["ended"]. A run in which the low-water mark made the reader oversleep (recording.sender), or the senders began
-    in another order than asked (a busy machine), is discarded, counted, and done again. ValueError for a wrong argument, RuntimeError for what this machine lacks, OSError as the
-    kernel says.
+    in another order than asked (a busy machine), is discarded, counted, and done again; after MOST_DISCARDED it is
+    taken, and says so: facts["doubtful"]. ValueError for a wrong argument, RuntimeError for what this machine lacks,
+    OSError as the kernel says.
     """
     scenario, discarded = scenario or Scenario(), 0
     delays_ms = [each.delay_ms for each in scenario.deliveries]
     while True:
         seen = observe(model, scenario, evidence, work, **options)
         timeline = timeline_of(replace(seen, discarded=discarded))
-        late = any(overslept(stream, seen.takes_of(fd), seen.asynchronous) for fd, stream in seen.streams.items())
-        asked = in_the_order(delays_ms, seen.streams.values())
-        believed = asked and not late and not (seen.moments and violations(timeline))
-        if believed or discarded == MOST_DISCARDED:
+        doubtful = _why_doubtful(seen, delays_ms) or ("; ".join(violations(timeline)) if seen.moments else "")
+        if not doubtful:
             return timeline
+        if discarded == MOST_DISCARDED:
+            return replace(timeline, facts=timeline.facts | {"doubtful": doubtful})
         discarded += 1
+
+
+def _why_doubtful(seen: Observation, delays_ms: list[float]) -> str:
+    if any(overslept(stream, seen.takes_of(fd), seen.asynchronous) for fd, stream in seen.streams.items()):
+        return "the reader overslept"
+    return "" if in_the_order(delays_ms, seen.streams.values()) else "the senders began in another order"
 
 
 def typical(model, scenario: Scenario, evidence: str = BEST, runs: int = 3, **options) -> Timeline:

@@ -14,8 +14,9 @@ import pytest
 from iolab.drawing.order_figure import longest_stay_ns, order_of_completion
 from iolab.drawing.words import signature
 from iolab.models import MODELS, blocking, multiplexing_epoll, nonblocking, signal_driven
+from iolab.recording import experiment
 from iolab.recording.evidence import switch_record, trace_points
-from iolab.recording.experiment import run, typical
+from iolab.recording.experiment import MOST_DISCARDED, run, typical
 from iolab.recording.invariants import violations
 from iolab.recording.scenario import Delivery, Scenario, many_reads, one_read
 from iolab.recording.timeline import APPLICATION, PEER
@@ -274,6 +275,14 @@ def test_a_reader_that_oversleeps_by_the_low_water_mark_is_discarded_and_never_s
     assert timeline.facts["discarded"] >= 1
     assert timeline.facts["wall_ns"] < 3e9
     assert violations(timeline) == []
+    taken_all_the_same = timeline.facts["discarded"] == MOST_DISCARDED and "doubtful" in timeline.facts
+    assert ("DOUBTFUL: the reader overslept" in signature(timeline)[0]) == taken_all_the_same
+
+
+def test_a_run_that_is_taken_although_it_is_not_believed_says_so(monkeypatch):
+    monkeypatch.setattr(experiment, "overslept", lambda *_: True)
+    facts = run(blocking, one_read(1, 1000)).facts
+    assert (facts["discarded"], facts["doubtful"]) == (MOST_DISCARDED, "the reader overslept")
 
 
 def test_senders_that_begin_in_another_order_than_asked_are_discarded_and_asked_again():
