@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from iolab import commands
+from iolab.doctor import examine
 from iolab.kernel import delegation
 from iolab.kernel.trace_instances import root
 from iolab.models import MODELS, asynchronous_linux_aio, blocking
 from iolab.recording.invariants import violations
 from iolab.recording.timeline import STATES, Timeline
+from tests.control_group import limited_to_one_and_a_half_cpus
 from tests.left_behind import nothing_left_behind
 from tests.recording.trace_viewers import read_chrome, read_perfetto
 from tests.tracing import instances, needs_root, needs_tracefs
@@ -439,3 +441,8 @@ def test_allow_tracing_for_nobody_that_is_there_is_one_line_and_exit_code_1():
     done = iolab("allow-tracing", "--user", "no-such-user")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "no-such-user" in done.stderr
+
+
+def test_the_doctor_knows_that_a_container_has_less_than_it_shows(tmp_path, monkeypatch):
+    limited_to_one_and_a_half_cpus(tmp_path, monkeypatch)
+    assert str(examine().machine["CPUs"]).endswith(", a quota of 1.5")
