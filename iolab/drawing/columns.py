@@ -50,5 +50,5 @@ def _label(span: Span | None, timeline: Timeline) -> str:
     if span.state == "refused":
         return f"{span.calls:,} polls"
     if span.state == "blocked":
-        return f"asleep in\n{span.call}" if span.call else "asleep"
+        return f"asleep in\n{span.call}"
     return f"{span.state if span.state == 'copy' else span.call}\n{duration(span.duration_ns)}".strip()

@@ -78,8 +78,7 @@ def _panel(picture: Picture, axes, timeline: Timeline, lanes: list[str], end_ms:
             if span.state == "queued":
                 label(picture, axes, low, high, row, f"ready, unread for {took}", took, size=7.5)
             elif not lane.startswith(KERNEL) and span.state in ("blocked", "refused"):
-                asleep = f"asleep in {span.call}" if span.call else "asleep"
-                doing = asleep if span.state == "blocked" else f"{span.calls:,} polls"
+                doing = f"asleep in {span.call}" if span.state == "blocked" else f"{span.calls:,} polls"
                 label(picture, axes, low, high, row, f"{doing}, {took}", doing, took, size=7.5)
         sender = lane.replace(KERNEL, PEER) if lane.startswith(KERNEL) else ""
         for span in (each for each in timeline.lane(sender) if each.nbytes):  # sends, not the close

@@ -30,7 +30,7 @@ def waiting(timeline: Timeline) -> str:
     """How the thread spent the wait: "slept 200 ms in read", "asked 83,412 times in vain"."""
     blocked, refused, slices = {}, timeline.facts.get("refused", 0), timeline.facts.get("work_slices")
     for span in timeline.lane(APPLICATION):
-        if span.state == "blocked" and span.call and span.start.ns < timeline.done_ns:
+        if span.state == "blocked" and span.start.ns < timeline.done_ns:
             blocked[span.call] = blocked.get(span.call, 0) + span.duration_ns
     between = blocked.pop("clock_nanosleep", 0) if refused > 1 else 0
     if refused > 1 and 2 * sum(blocked.values()) <= timeline.facts.get("wait_ns", 0):  # else it did sleep until then

@@ -45,12 +45,20 @@ def written(operation: Operation, call: CallNamer) -> int | None:
         return -error.errno
 
 
-def accepted(operation: Operation, call: CallNamer) -> tuple[list[int], int]:
-    """The descriptors of the connections that wait, and 0, or the -errno that ended it."""
+def is_crowded(fd: int) -> bool:
+    """Whether the lower half of this process's descriptors is taken, by the number that it was given just now.
+
+    Then one connection at a time, for whoever needs a second descriptor for each: it may need it first. getrlimit(2)
+    """
+    return fd >= os.sysconf("SC_OPEN_MAX") // 2
+
+
+def accepted(operation: Operation, call: CallNamer, need_more: bool = False) -> tuple[list[int], int]:
+    """The descriptors of the connections that wait, and 0, or the -errno that ended it. `need_more`: see is_crowded."""
     found = []
     try:
         with borrowed_socket(operation.fd) as listener:
-            while len(found) < MOST_ACCEPTS:
+            while len(found) < MOST_ACCEPTS and not (need_more and found and is_crowded(found[-1])):
                 with call("accept4", operation.fd):
                     found.append(accepted_from(listener))
     except BlockingIOError:

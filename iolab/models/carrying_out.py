@@ -19,7 +19,7 @@ import socket
 from collections.abc import Iterator
 
 from iolab.calls import CallNamer
-from iolab.models.at_once import MOST_ACCEPTS
+from iolab.models.at_once import MOST_ACCEPTS, is_crowded
 from iolab.models.borrowed import accepted_from, borrowed_socket
 from iolab.models.completion import ACCEPT, READ, RECEIVE, SEND, WRITE, Event, Operation
 
@@ -34,7 +34,7 @@ def carry_out(operation: Operation, call: CallNamer) -> Iterator[Event]:
     try:
         result, data = _once_possible(operation, call)
         for _ in range(MOST_ACCEPTS - 1 if operation.kind == ACCEPT else 0):
-            if not _somebody_waits(operation.fd):
+            if is_crowded(result) or not _somebody_waits(operation.fd):  # a helper needs a note, an eventfd
                 break
             yield Event(operation, result, True)
             result, data = _once_possible(operation, call)

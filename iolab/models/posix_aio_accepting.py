@@ -104,7 +104,7 @@ class Acceptances:
             operation = next((each for each in self._asked if each.fd == fd), None)
             if operation is None:
                 return
-            found, refused = accepted(operation, unrecorded)
+            found, refused = accepted(operation, unrecorded, need_more=True)  # a duplicate, for each write
             results = found + [refused] * bool(refused)
             if not results:  # somebody else was faster
                 return

@@ -7,9 +7,9 @@
 
 Rules, in this order: a call that was refused is `refused`. A call that slept is `blocked` until what it waited for was
 there, and `handover` from then on; it is `handover` as a whole if that was there before. A call that did not sleep and
-brought bytes is `copy`, whole: entry and exit are inside. Any other call is `call`, the time between two calls `user`.
-Bytes that another thread has copied are not in this lane: of a completion that a helper has worked for, the wait lasts
-until the helper was done.
+brought bytes is `copy`, whole: entry and exit are inside. Any other call is `call`; what lies between two is `user`,
+asleep or not. Bytes that another thread has copied are not in this lane: of a completion that a helper has worked for,
+the wait lasts until the helper was done.
 """
 
 from bisect import bisect_left
@@ -39,8 +39,7 @@ class ThreadLane:
         self.links: list[Link] = []
         self._seen, self._lane, self._thread_id = seen, lane, thread_id
         self._takes = {fd: seen.takes_of(fd) for fd in seen.streams}
-        own = [each for each in seen.moments if each.thread_id == thread_id]
-        self._switches = [each.ns for each in own if each.kind == "switched-out"]
+        self._switches = [one.ns for one in seen.moments if one.kind == "switched-out" and one.thread_id == thread_id]
 
     def fill(self, calls: list[Call], begin_ns: int, end_ns: int) -> "ThreadLane":
         """The whole lane from begin to end, without a gap."""
@@ -57,15 +56,16 @@ class ThreadLane:
         return self
 
     def _stretch(self, state, from_ns: int, to_ns: int, evidence: str, call: Call | None = None, nbytes=None) -> None:
-        """One state, but where the thread was seen without a CPU; bytes, and the call, count with the last part."""
+        """One state, but where the thread was seen without a CPU; bytes, and the call, count with its last part."""
         parts = [Part("call", exact(from_ns), exact(to_ns), evidence)]
         if bisect_left(self._switches, from_ns) < bisect_left(self._switches, to_ns):
             seen = inside(self._seen.moments, self._thread_id, None, from_ns, to_ns)
             parts = parts_of(seen, exact(from_ns), exact(to_ns), None) or parts
+        in_it = [part for part in parts if part.state == "call" or part.state == "blocked" and call is None]
         for part in parts:
-            last = part is parts[-1]
-            now, why = (state, evidence) if part.state == "call" else (part.state, part.evidence)
-            self._add(now, part.start, part.end, why, call, nbytes if last else None, int(last))
+            now, why = (state, evidence) if part in in_it else (part.state, part.evidence)
+            here = part is (in_it or parts)[-1]
+            self._add(now, part.start, part.end, why, call, nbytes if here else None, int(here))
 
     def _call(self, call: Call, nbytes: int | None, from_here: Iterable[Call]) -> None:
         start, end = exact(call.start_ns), exact(call.end_ns)
