@@ -50,7 +50,7 @@ def is_crowded(fd: int) -> bool:
 
     Then one connection at a time, for whoever needs a second descriptor for each: it may need it first. getrlimit(2)
     """
-    return fd >= os.sysconf("SC_OPEN_MAX") // 2
+    return 0 <= os.sysconf("SC_OPEN_MAX") // 2 <= fd  # -1: no limit
 
 
 def accepted(operation: Operation, call: CallNamer, need_more: bool = False) -> tuple[list[int], int]:
