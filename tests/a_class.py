@@ -39,7 +39,7 @@ async def learn(paths: list[Path]) -> list[str]:
         stored = nbformat.read(path, as_version=4)
         own = nbformat.read(path, as_version=4)
         client = NotebookClient(
-            own, timeout=CELL_LIMIT_S, startup_timeout=CELL_LIMIT_S, kernel_name="python3", store_widget_state=False,
+            own, timeout=CELL_LIMIT_S, startup_timeout=CELL_LIMIT_S, iopub_timeout=60, kernel_name="python3", store_widget_state=False,
             resources={"metadata": {"path": str(path.parent)}},
         )  # fmt: skip
         try:
