@@ -343,18 +343,27 @@ def test_a_timer_that_sets_itself_at_once_leaves_room_for_input(reactor):
         assert "input" in handler.told
 
 
-def test_a_signal_handler_that_posts_while_the_byte_is_taken_leaves_the_next_post_its_byte():
-    ran, posted = [], Posted()
+def interrupted_when_the_byte_is_taken(posted: Posted, recv) -> None:
+    """The next recv of one that posts is recv(socket, nbytes), once: what happens if a signal's handler runs there."""
     taken = posted._here
 
     class Interrupted:
         def recv(self, nbytes):
             posted._here = taken
-            posted.post(ran.append, "handler")  # as one that runs here would
-            return taken.recv(nbytes)
+            return recv(taken, nbytes)
+
+    posted._here = Interrupted()
+
+
+def test_a_signal_handler_that_posts_while_the_byte_is_taken_leaves_the_next_post_its_byte():
+    ran, posted = [], Posted()
+
+    def recv(taken, nbytes):
+        posted.post(ran.append, "handler")
+        return taken.recv(nbytes)
 
     posted.post(ran.append, "thread")
-    posted._here = Interrupted()
+    interrupted_when_the_byte_is_taken(posted, recv)
     posted.handle_input()
     assert ran == ["thread", "handler"]
     posted.post(ran.append, "later")
@@ -364,16 +373,13 @@ def test_a_signal_handler_that_posts_while_the_byte_is_taken_leaves_the_next_pos
 
 def test_an_interrupt_as_soon_as_the_byte_is_taken_leaves_the_callbacks_to_the_next_turn():
     ran, posted = [], Posted()
-    taken = posted._here
 
-    class Interrupted:
-        def recv(self, nbytes):
-            posted._here = taken
-            taken.recv(nbytes)
-            raise KeyboardInterrupt
+    def recv(taken, nbytes):
+        taken.recv(nbytes)
+        raise KeyboardInterrupt
 
     posted.post(ran.append, "thread")
-    posted._here = Interrupted()
+    interrupted_when_the_byte_is_taken(posted, recv)
     with pytest.raises(KeyboardInterrupt):
         posted.handle_input()
     assert select.select([posted.fd], [], [], 0)[0] == [posted.fd]
