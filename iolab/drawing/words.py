@@ -59,7 +59,8 @@ def fetching(timeline: Timeline) -> str:
 def _fetched(timeline: Timeline, lanes: Sequence[str]) -> list[str]:
     fetched = {"without a CPU": [0, 0], "wake-up": [0, 0], "wake-up and copy": [0, 0], "copy": [0, 0]}
     amid = False
-    for span in (span for lane in lanes for span in timeline.lane(lane)):
+    spans = [span for lane in lanes for span in timeline.lane(lane)]
+    for span in [span for span in spans if span.start.ns < timeline.done_ns]:  # what follows is no fetching: io_destroy
         if span.state in ("handover", "copy", "runnable"):
             waking = "wake-up and copy" if span.nbytes else "wake-up"
             entry = fetched[{"handover": waking, "copy": "copy", "runnable": "without a CPU"}[span.state]]

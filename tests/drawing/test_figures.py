@@ -22,7 +22,7 @@ from iolab.drawing import (
 )
 from iolab.drawing.palette import ARROWS, LOOKS
 from iolab.drawing.picture import Picture
-from iolab.drawing.words import signature
+from iolab.drawing.words import fetching, signature
 from iolab.models import MODELS, blocking, multiplexing_epoll, nonblocking
 from iolab.recorded import text_of
 from iolab.recording.assembling import timeline_of
@@ -32,8 +32,9 @@ from iolab.recording.observation import Observation
 from iolab.recording.recordings import obtain
 from iolab.recording.scenario import Delivery, Scenario, many_reads, one_read
 from iolab.recording.senders import Sent
+from iolab.recording.stamp import exact
 from iolab.recording.stream import Stream
-from iolab.recording.timeline import LINKS, STATES, Timeline
+from iolab.recording.timeline import APPLICATION, LINKS, STATES, Span, Timeline
 from tests.drawing.overlaps import overlapping
 
 WAITS_MS = (1, 200, 2000)
@@ -294,3 +295,9 @@ def test_a_headline_fits_into_its_picture(words):
     picture.headline(0.9, words)
     assert overlapping(picture) == []
     assert picture.texts[0].get_text() == words
+
+
+def test_what_the_thread_does_after_its_read_is_not_said_of_the_read():
+    timeline = run(blocking, one_read(5, 1000))
+    late = Span(APPLICATION, "runnable", exact(timeline.done_ns + 10), exact(timeline.done_ns + 5_000_000))
+    assert fetching(replace(timeline, spans=(*timeline.spans, late))) == fetching(timeline)
